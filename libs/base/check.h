@@ -10,7 +10,7 @@ namespace godwit::base {
 
 }  // namespace godwit::base
 
-#define GODWIT_CHECK(condition)                                                  \
-  (__builtin_expect(static_cast<bool>(condition), 1)                             \
-       ? static_cast<void>(0)                                                    \
+#define GODWIT_CHECK(condition)                      \
+  (__builtin_expect(static_cast<bool>(condition), 1) \
+       ? static_cast<void>(0)                        \
        : ::godwit::base::CheckFailed(__FILE__, __LINE__, #condition))

@@ -61,10 +61,10 @@ struct DnsTlsa {
 };
 
 enum class DnsOutcome {
-  kOk,         // there are records of the type
-  kNoData,     // the name exists, without records of the type
-  kNoDomain,   // the name does not exist (RFC 8020)
-  kTempFail,   // SERVFAIL, timeout, no server reachable: ask again later
+  kOk,        // there are records of the type
+  kNoData,    // the name exists, without records of the type
+  kNoDomain,  // the name does not exist (RFC 8020)
+  kTempFail,  // SERVFAIL, timeout, no server reachable: ask again later
 };
 
 struct DnsAnswer {
@@ -74,17 +74,19 @@ struct DnsAnswer {
   // Where the CNAME chain ended: the owner of the records; the name asked when there is no chain.
   std::string canonical_name;
   // One of these is filled, by the question's type. Owner names are lower-case, no final dot.
-  std::vector<IpAddress> addresses;     // A, AAAA
-  std::vector<std::string> texts;       // TXT, its strings joined (RFC 7208 §3.3); PTR, NS, CNAME: names
-  std::vector<DnsMx> mx;                // MX
-  std::vector<DnsSrv> srv;              // SRV
-  std::vector<DnsTlsa> tlsa;            // TLSA
-  absl::Duration ttl;                   // the least of the chain; for a negative answer by RFC 2308 §5
-  std::string error;                    // for kTempFail: what happened, for logs
+  std::vector<IpAddress> addresses;  // A, AAAA
+  std::vector<std::string> texts;  // TXT, its strings joined (RFC 7208 §3.3); PTR, NS, CNAME: names
+  std::vector<DnsMx> mx;           // MX
+  std::vector<DnsSrv> srv;         // SRV
+  std::vector<DnsTlsa> tlsa;       // TLSA
+  absl::Duration ttl;              // the least of the chain; for a negative answer by RFC 2308 §5
+  std::string error;               // for kTempFail: what happened, for logs
 
   bool found() const { return outcome == DnsOutcome::kOk; }
   // The void of RFC 7208 §4.6.4: the name or the type is not there.
-  bool is_void() const { return outcome == DnsOutcome::kNoData || outcome == DnsOutcome::kNoDomain; }
+  bool is_void() const {
+    return outcome == DnsOutcome::kNoData || outcome == DnsOutcome::kNoDomain;
+  }
 };
 
 // The answers known so far.

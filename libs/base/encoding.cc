@@ -67,7 +67,8 @@ absl::StatusOr<std::string> Base64Decode(std::string_view text) {
     if ((group & ((1U << (8 * padding)) - 1)) != 0) {
       return InvalidArgument("base64: non-zero trailing bits");
     }
-    for (size_t k = 0; k < 3 - padding; ++k) bytes += static_cast<char>(group >> (16 - 8 * k) & 255);
+    for (size_t k = 0; k < 3 - padding; ++k)
+      bytes += static_cast<char>(group >> (16 - 8 * k) & 255);
   }
   return bytes;
 }

@@ -38,7 +38,8 @@ class IpAddress {
   IpAddress Masked(int prefix_bits) const;
   // True when both are of one family and share the first `prefix_bits` bits.
   bool InNetwork(const IpAddress& network, int prefix_bits) const;
-  // The name to ask for PTR: "1.2.0.192.in-addr.arpa", "...ip6.arpa" (RFC 1035 §3.5, RFC 3596 §2.5).
+  // The name to ask for PTR: "1.2.0.192.in-addr.arpa", "...ip6.arpa" (RFC 1035 §3.5, RFC 3596
+  // §2.5).
   std::string ReverseName() const;
 
   friend auto operator<=>(const IpAddress&, const IpAddress&) = default;

@@ -16,7 +16,9 @@ absl::Status MakeStatus(absl::StatusCode code, std::string_view message) {
 }
 
 absl::Status Aborted(std::string_view m) { return MakeStatus(absl::StatusCode::kAborted, m); }
-absl::Status AlreadyExists(std::string_view m) { return MakeStatus(absl::StatusCode::kAlreadyExists, m); }
+absl::Status AlreadyExists(std::string_view m) {
+  return MakeStatus(absl::StatusCode::kAlreadyExists, m);
+}
 absl::Status Cancelled(std::string_view m) { return MakeStatus(absl::StatusCode::kCancelled, m); }
 absl::Status DataLoss(std::string_view m) { return MakeStatus(absl::StatusCode::kDataLoss, m); }
 absl::Status DeadlineExceeded(std::string_view m) {
@@ -40,8 +42,12 @@ absl::Status ResourceExhausted(std::string_view m) {
 absl::Status Unauthenticated(std::string_view m) {
   return MakeStatus(absl::StatusCode::kUnauthenticated, m);
 }
-absl::Status Unavailable(std::string_view m) { return MakeStatus(absl::StatusCode::kUnavailable, m); }
-absl::Status Unimplemented(std::string_view m) { return MakeStatus(absl::StatusCode::kUnimplemented, m); }
+absl::Status Unavailable(std::string_view m) {
+  return MakeStatus(absl::StatusCode::kUnavailable, m);
+}
+absl::Status Unimplemented(std::string_view m) {
+  return MakeStatus(absl::StatusCode::kUnimplemented, m);
+}
 absl::Status Unknown(std::string_view m) { return MakeStatus(absl::StatusCode::kUnknown, m); }
 
 absl::Status Annotate(const absl::Status& status, std::string_view context) {
@@ -56,10 +62,8 @@ bool IsRetryable(const absl::Status& status) {
   switch (status.code()) {
     case absl::StatusCode::kUnavailable:
     case absl::StatusCode::kAborted:
-    case absl::StatusCode::kDeadlineExceeded:
-      return true;
-    default:
-      return false;
+    case absl::StatusCode::kDeadlineExceeded: return true;
+    default: return false;
   }
 }
 

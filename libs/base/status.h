@@ -58,16 +58,16 @@ std::string ToString(const absl::Status& status);
 #define GODWIT_STATUS_CONCAT_(a, b) GODWIT_STATUS_CONCAT_INNER_(a, b)
 
 // Leaves the function with the error of `expr`, if it has one.
-#define GODWIT_RETURN_IF_ERROR(expr)             \
-  do {                                           \
-    absl::Status godwit_status_ = (expr);        \
+#define GODWIT_RETURN_IF_ERROR(expr)                 \
+  do {                                               \
+    absl::Status godwit_status_ = (expr);            \
     if (!godwit_status_.ok()) return godwit_status_; \
   } while (false)
 
 // The same inside a coroutine, where `return` is illegal.
-#define GODWIT_CO_RETURN_IF_ERROR(expr)             \
-  do {                                              \
-    absl::Status godwit_status_ = (expr);           \
+#define GODWIT_CO_RETURN_IF_ERROR(expr)                 \
+  do {                                                  \
+    absl::Status godwit_status_ = (expr);               \
     if (!godwit_status_.ok()) co_return godwit_status_; \
   } while (false)
 

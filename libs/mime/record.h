@@ -12,11 +12,12 @@
 
 namespace godwit::mime {
 
-// Decode(Encode(s)) == s for every Summary whose parts are at most 1000 deep.
+// Decode(Encode(s)) == s for every Summary that Parser makes: parts at most 1000 deep, no strings
+// in a kGroupEnd.
 std::string Encode(const Summary& summary);
 
 // DataLoss for bytes that are not a whole record and nothing more, or are of an unknown version.
-// Safe for any bytes: takes no more memory than a small multiple of their size.
+// Safe for any bytes: memory and time grow with their size only.
 absl::StatusOr<Summary> Decode(std::string_view record);
 
 }  // namespace godwit::mime

@@ -51,9 +51,9 @@ struct Failure {
 using Action = std::variant<Challenge, NeedVerifiers, CheckPassword, Proved, Failure>;
 
 struct Parameters {
-  std::string server_nonce;     // for SCRAM, see ScramOptions
+  std::string server_nonce;  // for SCRAM, see ScramOptions
   bool plus_offered = false;
-  std::string binding_type;     // "" when the connection has none: no -PLUS
+  std::string binding_type;  // "" when the connection has none: no -PLUS
   std::string binding_data;
 };
 

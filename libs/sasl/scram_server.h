@@ -41,8 +41,8 @@ class ScramServer {
   explicit ScramServer(ScramOptions options);
 
   struct Identity {
-    std::string username;           // decoded, as the client gave it
-    std::string authorization_id;   // "" when it asks for none
+    std::string username;          // decoded, as the client gave it
+    std::string authorization_id;  // "" when it asks for none
   };
   absl::StatusOr<Identity> OnClientFirst(std::string_view message);
 
@@ -67,7 +67,7 @@ class ScramServer {
   State state_ = State::kStart;
   std::string gs2_header_;
   std::string client_first_bare_;
-  std::string nonce_;         // the client's and ours
+  std::string nonce_;  // the client's and ours
   std::string server_first_;
   ScramVerifiers verifiers_;
 };

@@ -13,7 +13,7 @@ bool IsHighOctet(char c) { return static_cast<unsigned char>(c) >= 0x80; }
 // RFC 5322 §3.2.3 atext, with RFC 6531 §3.3's UTF8-non-ascii.
 bool IsAtext(char c) {
   return base::IsAlnum(c) || IsHighOctet(c) ||
-         (c != '\0' && std::string_view("!#$%&'*+-/=?^_`{|}~").find(c) != std::string_view::npos);
+         std::string_view("!#$%&'*+-/=?^_`{|}~").find(c) != std::string_view::npos;
 }
 
 // A cursor over the text of one path. Each Read function takes what it names and returns false

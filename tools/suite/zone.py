@@ -60,12 +60,15 @@ def answers(host, port, timeout=1.0):
 
 
 class Unbound:
-    """One unbound process on a loopback port; `prefix` is the command that runs a peer's programs."""
+    """One unbound process on a loopback port, in its private root (tools/peers)."""
 
-    def __init__(self, folder, port, prefix):
+    INSIDE = "/srv/dns"  # where it sees `folder`
+
+    def __init__(self, root, folder, port):
         self.folder = folder
         self.port = port
-        self.prefix = prefix
+        self.command = [os.path.join(root, "tools/peers"), "--bind", f"{folder}:{self.INSIDE}", "--run", "unbound",
+                        "--", "/usr/sbin/unbound", "-d", "-p", "-c", f"{self.INSIDE}/unbound.conf"]
         self.process = None
 
     def start(self, zone):
@@ -74,8 +77,8 @@ class Unbound:
         with open(config, "w") as out:
             out.write(self._config(zone))
         log = open(os.path.join(self.folder, "unbound.log"), "ab")
-        self.process = subprocess.Popen([*self.prefix, "/usr/sbin/unbound", "-d", "-p", "-c", config],
-                                        stdout=log, stderr=log, start_new_session=True)
+        self.process = subprocess.Popen(self.command, stdout=log, stderr=log, stdin=subprocess.DEVNULL,
+                                        start_new_session=True)
         deadline = time.monotonic() + 15
         while not answers("127.0.0.1", self.port, 0.2):
             if self.process.poll() is not None or time.monotonic() > deadline:
@@ -91,7 +94,7 @@ class Unbound:
             '  username: ""',
             '  chroot: ""',
             '  pidfile: ""',
-            f'  directory: "{self.folder}"',
+            f'  directory: "{self.INSIDE}"',
             "  use-syslog: no",
             "  num-threads: 1",
             '  module-config: "iterator"',

@@ -1,0 +1,53 @@
+#pragma once
+
+// The Authentication-Results header field (RFC 8601): writing ours, and recognising the ones that
+// claim to be ours in incoming mail, which have to be removed (§5).
+
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "absl/status/statusor.h"
+
+namespace godwit::authres {
+
+struct Property {
+  std::string ptype;  // "smtp", "header", "policy", "body"
+  std::string name;   // "mailfrom", "d", "from", "iprev"
+  std::string value;  // raw: quoted here where that is needed
+};
+
+struct MethodResult {
+  std::string method;   // "spf", "dkim", "dmarc", "arc", "iprev", "auth"
+  std::string result;   // "pass"
+  std::string comment;  // "" or a few words, put in parentheses
+  std::string reason;   // "" or the reason= text
+  std::vector<Property> properties;
+};
+
+// The value of the field, without its name and last CRLF, folded at 78 columns between its parts:
+// our name, then each method; "; none" when there is no result (§2.2). Values may hold anything
+// that came from a peer: what is not a token or an address is quoted, control characters become
+// "?", and each value is cut at 255 octets; values that are not ASCII stay UTF-8 (RFC 8601 §5 on
+// EAI).
+std::string Format(std::string_view authserv_id, const std::vector<MethodResult>& results);
+
+struct FieldStart {
+  std::string authserv_id;  // unquoted
+  int version = 1;
+  size_t rest = 0;  // position behind the first ";" (or the end)
+};
+
+// The beginning of a field's value: [CFWS] authserv-id [CFWS version] [CFWS] (";" or end).
+// InvalidArgument when it does not parse.
+absl::StatusOr<FieldStart> ParseStart(std::string_view value);
+
+// True when the field claims to come from `authserv_id`, or from a name below it where
+// `include_subdomains`. Names are compared without case and in A-label form. A field whose start
+// can't be parsed counts as a claim as soon as our name stands anywhere in it: rather remove too
+// much (§5).
+bool ClaimsToBeFrom(std::string_view value, std::string_view authserv_id,
+                    bool include_subdomains = false);
+
+}  // namespace godwit::authres

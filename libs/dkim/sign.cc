@@ -1,0 +1,131 @@
+#include "libs/dkim/sign.h"
+
+#include <utility>
+
+#include "libs/base/ascii.h"
+#include "libs/base/encoding.h"
+#include "libs/base/status.h"
+#include "libs/dkim/verify.h"
+#include "libs/idna/domain.h"
+
+namespace godwit::dkim {
+namespace {
+
+constexpr size_t kLineWidth = 76;
+
+// Puts tags on lines: a new line before a tag that would go beyond the width.
+class Folder {
+ public:
+  explicit Folder(std::string start) : text_(std::move(start)), column_(text_.size()) {}
+
+  void Tag(const std::string& tag) {
+    if (column_ + tag.size() + 2 > kLineWidth) NewLine();
+    else Append(" ");
+    Append(tag + ";");
+  }
+  // A list or base 64 that may be broken anywhere between its pieces.
+  void Pieces(const std::string& name, const std::vector<std::string>& pieces) {
+    NewLine();
+    Append(name);
+    for (const std::string& piece : pieces) {
+      if (column_ + piece.size() > kLineWidth) NewLine();
+      Append(piece);
+    }
+  }
+  void Append(const std::string& text) {
+    text_ += text;
+    column_ += text.size();
+  }
+  const std::string& text() const { return text_; }
+
+ private:
+  void NewLine() {
+    text_ += "\r\n ";
+    column_ = 1;
+  }
+
+  std::string text_;
+  size_t column_;
+};
+
+std::vector<std::string> Pieces(std::string_view text, size_t width) {
+  std::vector<std::string> pieces;
+  for (; !text.empty(); text.remove_prefix(std::min(width, text.size()))) {
+    pieces.emplace_back(text.substr(0, width));
+  }
+  return pieces;
+}
+
+absl::Status CheckOptions(const SignOptions& options) {
+  if (!idna::IsDnsName(options.domain)) return base::InvalidArgument("domain is no A-label name");
+  if (!idna::IsDnsName(options.selector)) {
+    return base::InvalidArgument("selector is no A-label name");
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+Signer::Signer(SignOptions options)
+    : options_(std::move(options)),
+      stream_(options_.max_header_bytes, [this](const HeaderBlock&, BodyHashes& body) {
+        body_hash_ = body.Request(options_.body_canonicalization, std::nullopt);
+      }) {}
+
+std::vector<std::string> Signer::FieldNames() const {
+  std::vector<std::string> names;
+  for (const std::string& name : options_.headers) {
+    names.insert(names.end(), stream_.header().Find(name).size(), name);
+  }
+  names.insert(names.end(), options_.oversign.begin(), options_.oversign.end());
+  return names;
+}
+
+std::string Signer::UnsignedField(const std::vector<std::string>& names) const {
+  const bool rsa = options_.key.type() == KeyType::kRsa;
+  Folder field("DKIM-Signature: v=1;");
+  field.Tag(rsa ? "a=rsa-sha256" : "a=ed25519-sha256");
+  field.Tag("c=" + std::string(CanonicalizationName(options_.header_canonicalization)) + "/" +
+            std::string(CanonicalizationName(options_.body_canonicalization)));
+  field.Tag("d=" + options_.domain);
+  field.Tag("s=" + options_.selector);
+  if (options_.timestamp) {
+    field.Tag("t=" + std::to_string(absl::ToUnixSeconds(*options_.timestamp)));
+  }
+  if (options_.expiration) {
+    field.Tag("x=" + std::to_string(absl::ToUnixSeconds(*options_.expiration)));
+  }
+  std::vector<std::string> list;
+  for (const std::string& name : names) list.push_back((list.empty() ? "" : ":") + name);
+  field.Pieces("h=", list);
+  field.Append(";");
+  field.Tag("bh=" + base::Base64Encode(stream_.body().Get(body_hash_).sha256));
+  field.Pieces("b=", {});
+  return field.text();
+}
+
+absl::StatusOr<std::string> Signer::Finish() {
+  stream_.End();
+  GODWIT_RETURN_IF_ERROR(CheckOptions(options_));
+  if (stream_.header_too_large()) return base::ResourceExhausted("header too large to sign");
+  // RFC 6376 §5.4: From must be signed. Two of them are no message (RFC 5322 §3.6).
+  if (stream_.header().Find("From").size() != 1) {
+    return base::FailedPrecondition("a message to sign has one From field");
+  }
+  Signature signature;
+  signature.header_canonicalization = options_.header_canonicalization;
+  signature.signed_fields = FieldNames();
+  if (!signature.Signs("From")) return base::InvalidArgument("From must be signed");
+  std::string field = UnsignedField(signature.signed_fields);
+  GODWIT_ASSIGN_OR_RETURN(
+      const std::string bytes,
+      options_.key.Sign(SignedHeaderData(stream_.header(), signature, field)));
+  // The white space of the folds is part of the b= value, which nobody hashes (§3.7).
+  Folder value("");
+  value.Pieces("", Pieces(base::Base64Encode(bytes), kLineWidth - 4));
+  field += value.text();
+  field += "\r\n";
+  return field;
+}
+
+}  // namespace godwit::dkim

@@ -1,0 +1,136 @@
+#pragma once
+
+// Awaitable gRPC client calls. For the clients' .cc files only: it brings gRPC's headers.
+//
+//   absl::StatusOr<LookupReply> reply = co_await rpc::Call(
+//       stub_.get(), &Directory::StubInterface::async_interface::Lookup, request,
+//       {.deadline = absl::Seconds(5), .trace = trace});
+//
+//   auto stream = rpc::ClientStream<VerifyRequest, VerifyReply>::Open(
+//       stub_.get(), &AuthVerifier::StubInterface::async_interface::Verify, {...});
+//   absl::Status sent = co_await stream->Write(chunk);     // resumes when the next may be written
+//   absl::StatusOr<VerifyReply> reply = co_await stream->Finish();
+//
+// The awaiting coroutine goes on on its own executor. Every call has a deadline. A ClientStream
+// that is destroyed before Finish() is cancelled.
+
+#include <grpcpp/client_context.h>
+#include <grpcpp/support/client_callback.h>
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <utility>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "libs/base/status.h"
+#include "libs/base/task.h"
+#include "libs/rpc/status.h"
+
+namespace godwit::rpc {
+
+struct CallOptions {
+  absl::Duration deadline = absl::Seconds(10);
+  std::string trace;  // the trace id of the message or session; "" sends none
+};
+
+// Sets deadline and trace id on a context.
+void Prepare(grpc::ClientContext* context, const CallOptions& options);
+
+// One unary call. The Status of the server, or Unavailable, DeadlineExceeded of the way to it.
+template <typename Stub, typename Async, typename Request, typename Reply>
+base::Task<absl::StatusOr<Reply>> Call(Stub* stub,
+                                       void (Async::*method)(grpc::ClientContext*, const Request*,
+                                                             Reply*,
+                                                             std::function<void(grpc::Status)>),
+                                       Request request, CallOptions options) {
+  // On the heap: alive until gRPC has called back, even if nobody resumes us any more.
+  struct State {
+    grpc::ClientContext context;
+    Request request;
+    Reply reply;
+  };
+  auto state = std::make_shared<State>();
+  state->request = std::move(request);
+  Prepare(&state->context, options);
+  base::Completion<grpc::Status> done;
+  (stub->async()->*method)(&state->context, &state->request, &state->reply,
+                           [state, done](grpc::Status status) { done.Set(std::move(status)); });
+  grpc::Status status = co_await done;
+  if (!status.ok()) co_return FromGrpc(status);
+  co_return std::move(state->reply);
+}
+
+// A client stream: many requests, one reply. Belongs to one executor. One Write at a time.
+template <typename Request, typename Reply>
+class ClientStream {
+ public:
+  template <typename Stub, typename Async>
+  static std::unique_ptr<ClientStream> Open(
+      Stub* stub,
+      void (Async::*method)(grpc::ClientContext*, Reply*, grpc::ClientWriteReactor<Request>*),
+      CallOptions options) {
+    auto stream = std::unique_ptr<ClientStream>(new ClientStream);
+    Reactor* reactor = stream->reactor_.get();
+    Prepare(&reactor->context, options);
+    (stub->async()->*method)(&reactor->context, &reactor->reply, reactor);
+    reactor->self = stream->reactor_;
+    reactor->AddHold();  // ours, so that writes may come at any time until Finish()
+    reactor->StartCall();
+    return stream;
+  }
+  ~ClientStream() {
+    if (finished_) return;
+    reactor_->context.TryCancel();
+    reactor_->RemoveHold();
+  }
+  ClientStream(const ClientStream&) = delete;
+  ClientStream& operator=(const ClientStream&) = delete;
+
+  // Resumes when gRPC has taken the request: its flow control is our backpressure. An error says
+  // only that the stream is broken (Unavailable); Finish() has the reason.
+  base::Task<absl::Status> Write(Request request) {
+    reactor_->request = std::move(request);
+    reactor_->written = base::Completion<bool>();
+    base::Completion<bool> written = reactor_->written;
+    reactor_->StartWrite(&reactor_->request);
+    const bool ok = co_await written;
+    if (!ok) co_return base::Unavailable("the stream is closed");
+    co_return absl::OkStatus();
+  }
+
+  // No more requests; the reply or the status. Once.
+  base::Task<absl::StatusOr<Reply>> Finish() {
+    finished_ = true;
+    std::shared_ptr<Reactor> reactor = reactor_;
+    reactor->StartWritesDone();
+    reactor->RemoveHold();
+    grpc::Status status = co_await reactor->done;
+    if (!status.ok()) co_return FromGrpc(status);
+    co_return std::move(reactor->reply);
+  }
+
+ private:
+  struct Reactor : grpc::ClientWriteReactor<Request> {
+    void OnWriteDone(bool ok) override { written.Set(ok); }
+    void OnDone(const grpc::Status& status) override {
+      done.Set(status);
+      auto last = std::move(self);  // may be the last owner
+    }
+    grpc::ClientContext context;
+    Request request;
+    Reply reply;
+    base::Completion<bool> written;
+    base::Completion<grpc::Status> done;
+    std::shared_ptr<Reactor> self;  // until gRPC is done with us
+  };
+
+  ClientStream() : reactor_(std::make_shared<Reactor>()) {}
+
+  std::shared_ptr<Reactor> reactor_;
+  bool finished_ = false;
+};
+
+}  // namespace godwit::rpc

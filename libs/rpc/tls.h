@@ -1,0 +1,19 @@
+#pragma once
+
+// The files of one side of mutual TLS between daemons. All are PEM. They are read again when they
+// change (looked at each `reload`), without a restart; connections that stand stay.
+
+#include <string>
+
+#include "absl/time/time.h"
+
+namespace godwit::rpc {
+
+struct TlsFiles {
+  std::string ca_file;           // who signs the daemons
+  std::string certificate_file;  // ours; its SAN DNS name (else its CN) is the daemon's name
+  std::string key_file;
+  absl::Duration reload = absl::Seconds(10);  // at least one second
+};
+
+}  // namespace godwit::rpc

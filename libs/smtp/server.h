@@ -1,0 +1,194 @@
+#pragma once
+
+// ServerSession: the server's side of one SMTP connection without the connection (RFC 5321): bytes
+// in, actions out. It knows the commands, their order, pipelining, limits and every reply that does
+// not depend on the surroundings; it asks the driver for the rest. It has no socket, no clock and
+// no log.
+//
+//   smtp::ServerSession session(options);             // owes the greeting
+//   std::string_view in;
+//   for (;;) {
+//     smtp::Action action = session.Next(&in);
+//     if (std::get_if<smtp::NeedInput>(&action)) in = co_await Read();
+//     else if (auto* send = std::get_if<smtp::Send>(&action)) co_await Write(send->bytes);
+//     else if (auto* rcpt = std::get_if<smtp::CheckRcpt>(&action)) session.OnReply(Look(*rcpt));
+//     ...
+//   }
+//
+// Contract: after CheckMailFrom, CheckRcpt, BeginData and EndData the driver calls OnReply once
+// before the next Next; after StartTls it calls OnTlsStarted (or gives up the connection); after
+// Close it closes. Views in actions are valid until the next call. Replies are collected and come
+// as one Send before the session waits (RFC 2920 §3.2).
+//
+// States (the transaction's; TLS and EHLO reset to the first two):
+//
+//   kConnected --EHLO/HELO--> kGreeted --MAIL ok--> kMail --RCPT ok--> kRcpt --DATA 354--> kData
+//       ^                       ^  ^                 |                  |                    |
+//       '-------STARTTLS--------'  '---RSET, EHLO----'------------------'    <CRLF>.<CRLF>   |
+//                                  '---------------------------------------------------------'
+//
+// "The same actions for every split of the same bytes" holds with two exceptions that look at what
+// arrived together, on purpose: bytes behind STARTTLS, and bytes behind a DATA that is refused.
+// Both end the session, so that no injected text and no message text becomes a command.
+//
+// One thread. Memory: a line of at most 2 KiB, and replies of at most 4 KiB and one more.
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <variant>
+
+#include "libs/smtp/command_parser.h"
+#include "libs/smtp/data_reader.h"
+#include "libs/smtp/extension.h"
+#include "libs/smtp/parameter.h"
+#include "libs/smtp/path.h"
+#include "libs/smtp/reply.h"
+
+namespace godwit::smtp {
+
+struct ServerOptions {
+  std::string hostname;  // of the greeting and of EHLO's answer
+  std::string greeting = "ESMTP Godwit";
+  ExtensionSet extensions = {Extension::kPipelining, Extension::kSize,
+                             Extension::kEnhancedStatusCodes, Extension::k8BitMime,
+                             Extension::kSmtpUtf8};
+  // TLS is on from the first byte; STARTTLS is not offered then.
+  bool tls = false;
+  // RFC 3207 §4: 530 to everything but EHLO, NOOP, QUIT and STARTTLS while TLS is off.
+  bool require_tls = false;
+  CommandParser::Limits command;
+  DataReader::Limits data;
+  // RFC 5321 §4.5.3.1.8 wants room for 100 at least. Counts those accepted in one transaction.
+  int max_recipients = 1000;
+  // RCPTs refused in one session, those over max_recipients included; then 421.
+  int max_refused_recipients = 1000;
+  // MAIL commands in one session; then 421.
+  int max_transactions = 1000;
+  // Commands with a 5xx answer that is the client's fault; then 421.
+  int max_errors = 10;
+  // NOOP, RSET, VRFY, HELP and EHLO since the last message; then 421.
+  int max_idle_commands = 100;
+  // Envelope senders with long local parts (VERP, SRS) are common: RFC 5321 §4.5.3.1 asks to
+  // take more than its least where one can.
+  PathLimits reverse_path = {256, 255, 520};
+  PathLimits forward_path;
+};
+
+// All output is sent and the input used up: give more input.
+struct NeedInput {};
+struct Send {
+  std::string_view bytes;
+};
+// The 220 is sent, the input thrown away: do the TLS handshake, then OnTlsStarted().
+struct StartTls {};
+// A new transaction; one not ended by EndData was given up by the client. Answer 250 or refuse.
+struct CheckMailFrom {
+  Address reverse_path;
+  MailParameters parameters;
+};
+struct CheckRcpt {
+  Address forward_path;
+  RcptParameters parameters;
+};
+// Answer with kStartMailInput to have the data, or refuse (the transaction is over then).
+struct BeginData {};
+// DataChunk: data_reader.h
+// The data is complete. `refused`: the message is bad, and this is the reply to give (an id may be
+// added to its text); else answer 250 only when every recipient's copy is durable.
+struct EndData {
+  uint64_t size = 0;
+  std::optional<Reply> refused;
+};
+struct Close {};
+
+using Action = std::variant<NeedInput, Send, StartTls, CheckMailFrom, CheckRcpt, BeginData,
+                            DataChunk, EndData, Close>;
+
+class ServerSession {
+ public:
+  explicit ServerSession(ServerOptions options);
+
+  // See the contract above. Takes what it used from the front of `*in`.
+  Action Next(std::string_view* in);
+
+  // The answer to a check. A 421 ends the session after it is sent.
+  void OnReply(const Reply& reply);
+  void OnTlsStarted();
+  // Says `reply` (421) and closes: for timeouts, drain and connections that are not wanted. Not
+  // between a check and its OnReply.
+  void End(const Reply& reply);
+
+  // No transaction is open and no command has begun: a good moment to End().
+  bool idle() const;
+  // MAIL was accepted and not ended.
+  bool in_transaction() const { return state_ >= State::kMail; }
+  bool in_data() const { return state_ == State::kData; }
+
+  const std::string& greeting_name() const { return greeting_name_; }  // of EHLO or HELO
+  bool esmtp() const { return esmtp_; }                                // EHLO was used
+  bool tls() const { return tls_; }
+  bool smtputf8() const { return smtputf8_; }  // of the current transaction
+  int accepted_recipients() const { return recipients_; }
+
+ private:
+  enum class State { kConnected, kGreeted, kMail, kRcpt, kData };
+  enum class Awaiting { kNothing, kMail, kRcpt, kData, kEnd, kTls };
+  using Step = std::optional<Action>;  // nullopt: go on with the next command
+
+  struct VerbRow;
+  static const VerbRow kVerbRows[];
+
+  Action Flush(Action when_empty);
+  Step NextCommand(std::string_view* in);
+  Step NextData(std::string_view* in);
+  Step Handle(const Command& command, std::string_view* in);
+  Step HandleHelo(const Command& command);
+  Step HandleEhlo(const Command& command);
+  Step HandleMail(const Command& command);
+  Step HandleRcpt(const Command& command);
+  Step HandleData(const Command& command);
+  Step HandleRset(const Command& command);
+  Step HandleNoop(const Command& command);
+  Step HandleVrfy(const Command& command);
+  Step HandleHelp(const Command& command);
+  Step HandleQuit(const Command& command);
+  Step HandleStartTls(const Command& command);
+  Step HandleHttp(const Command& command);
+  Step HandleAuth(const Command& command);
+
+  bool Greet(const Command& command);
+  std::optional<Reply> CheckSender(const Address& address, const MailParameters& parameters) const;
+  void Say(const Reply& reply);
+  // The client's fault: counted.
+  Step Error(const Reply& reply);
+  Step Idle(const Reply& reply);
+  void RefuseRecipient(const Reply& reply);
+  void ResetTransaction();
+  bool Offers(Extension extension) const;
+  ExtensionSet Offered() const;
+
+  ServerOptions options_;
+  CommandParser parser_;
+  std::optional<DataReader> data_;
+  State state_ = State::kConnected;
+  Awaiting awaiting_ = Awaiting::kNothing;
+  std::string output_;   // replies not sent yet
+  std::string sending_;  // what the last Send shows
+  std::string greeting_name_;
+  bool esmtp_ = false;
+  bool tls_ = false;
+  bool smtputf8_ = false;
+  bool closing_ = false;
+  bool start_tls_ = false;
+  bool first_octet_seen_ = false;
+  bool data_refused_ = false;  // the last command was a DATA, refused
+  int recipients_ = 0;
+  int refused_recipients_ = 0;
+  int transactions_ = 0;
+  int errors_ = 0;
+  int idle_commands_ = 0;
+};
+
+}  // namespace godwit::smtp

@@ -1,0 +1,107 @@
+#pragma once
+
+// Administration: domains, accounts, addresses, aliases, administrators.
+//
+// Names are stored in lower case (ASCII); domains in the form they are looked up in (A-labels).
+// Everything takes effect at once: nothing here is cached by the store. AlreadyExists and NotFound
+// mean what they say; InvalidArgument a malformed name; FailedPrecondition what is still in use.
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "libs/base/random.h"
+#include "libs/db/connection.h"
+#include "libs/store/ids.h"
+
+namespace godwit::store {
+
+struct Domain {
+  std::string name;
+  bool disabled = false;
+  // What stands before it in a local part is the user: "user+tag". Empty: no tags.
+  std::string separator = "+";
+  std::optional<AccountId> catch_all;
+  std::optional<AccountId> postmaster;
+  absl::Time created;
+  int64_t addresses = 0;  // filled when listing
+};
+
+absl::Status AddDomain(db::Connection& connection, std::string_view name, absl::Time now);
+// FailedPrecondition while it has addresses or aliases.
+absl::Status RemoveDomain(db::Connection& connection, std::string_view name);
+absl::StatusOr<std::vector<Domain>> ListDomains(db::Connection& connection);
+absl::StatusOr<Domain> GetDomain(db::Connection& connection, std::string_view name);
+// Stores all fields of `domain` but name, created and addresses.
+absl::Status UpdateDomain(db::Connection& connection, const Domain& domain);
+// Where <postmaster> and the postmaster of domains without one go.
+absl::Status SetPostmaster(db::Connection& connection, std::optional<AccountId> account);
+
+struct Account {
+  AccountId id = AccountId::kNone;
+  std::string name;  // the address it was made with; a label, not a key
+  bool disabled = false;
+  bool admin = false;
+  int64_t quota_bytes = 0;  // 0: no bound
+  int64_t used_bytes = 0;
+  int64_t emails = 0;
+  absl::Time created;
+  std::vector<std::string> addresses;  // filled when getting or listing
+};
+
+// Makes an account with a random id, its first address, and the mailboxes INBOX, Drafts, Sent,
+// Archive, Junk and Trash with their roles (RFC 6154), all subscribed.
+absl::StatusOr<AccountId> AddAccount(db::Connection& connection, std::string_view address,
+                                     base::RandomSource* random, absl::Time now);
+// Removes the account, its addresses, credentials and all its mail. Alias memberships and
+// catch-alls that lead to it go too.
+absl::Status RemoveAccount(db::Connection& connection, AccountId account);
+absl::StatusOr<Account> GetAccount(db::Connection& connection, AccountId account);
+// In order of name; `after` is the last name of the page before.
+absl::StatusOr<std::vector<Account>> ListAccounts(db::Connection& connection,
+                                                  std::string_view after = "", int limit = 1000);
+absl::Status SetAccountDisabled(db::Connection& connection, AccountId account, bool disabled);
+absl::Status SetQuota(db::Connection& connection, AccountId account, int64_t bytes);
+absl::Status SetAdmin(db::Connection& connection, AccountId account, bool admin, absl::Time now);
+
+struct Quota {
+  int64_t used_bytes = 0;
+  int64_t quota_bytes = 0;  // 0: no bound
+  int64_t emails = 0;
+};
+absl::StatusOr<Quota> GetQuota(db::Connection& connection, AccountId account);
+
+struct Address {
+  std::string address;
+  AccountId account = AccountId::kNone;
+};
+// FailedPrecondition when the domain is not ours; AlreadyExists for a taken address or alias.
+absl::Status AddAddress(db::Connection& connection, std::string_view address, AccountId account,
+                        absl::Time now);
+absl::Status RemoveAddress(db::Connection& connection, std::string_view address);
+// Of one domain, or of all when it is empty.
+absl::StatusOr<std::vector<Address>> ListAddresses(db::Connection& connection,
+                                                   std::string_view domain = "");
+
+struct Alias {
+  std::string address;
+  bool public_posting = true;        // false: only members may send to it
+  std::vector<std::string> members;  // addresses, ours or others'; never another alias
+};
+// At least one member; a member of one of our domains must be an address, not an alias
+// (FailedPrecondition).
+absl::Status AddAlias(db::Connection& connection, const Alias& alias, absl::Time now);
+absl::Status RemoveAlias(db::Connection& connection, std::string_view address);
+absl::Status AddAliasMember(db::Connection& connection, std::string_view alias,
+                            std::string_view member);
+// FailedPrecondition for the last one.
+absl::Status RemoveAliasMember(db::Connection& connection, std::string_view alias,
+                               std::string_view member);
+absl::StatusOr<std::vector<Alias>> ListAliases(db::Connection& connection,
+                                               std::string_view domain = "");
+
+}  // namespace godwit::store

@@ -1,0 +1,82 @@
+#pragma once
+
+// Deliverer: the grouping committer. Deliveries that wait at the same moment share a transaction.
+//
+//   store::Deliverer deliverer(&pool, {});
+//   auto result = co_await deliverer.Deliver(std::move(delivery));
+//
+// A message alone costs a commit; ten in a transaction cost little more. Nothing waits for company:
+// while a group commits, what arrives gathers and is the next one. A group is bounded by count and
+// bytes. When a group fails for a reason that is not the database's absence (a poisonous message),
+// each of it is tried once alone, so that only the poison fails. Unavailable and Unknown are given
+// to all of the group: with Unknown it may have been delivered.
+//
+// Thread-safe; outlives the coroutines that await it. The order of deliveries is that of the calls
+// within a group, and nothing is promised between groups.
+
+#include <condition_variable>
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <mutex>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "libs/base/task.h"
+#include "libs/db/pool.h"
+#include "libs/store/delivery.h"
+
+namespace godwit::store {
+
+struct DelivererOptions {
+  size_t max_group = 32;
+  size_t max_group_bytes = 4 * 1024 * 1024;
+  // Groups under way at the same time, each on a thread of the pool.
+  int max_groups = 2;
+  // Deliveries that may wait; one more is refused with ResourceExhausted.
+  size_t max_waiting = 1000;
+};
+
+struct DelivererStats {
+  int64_t waiting = 0;
+  int64_t groups_total = 0;
+  int64_t deliveries_total = 0;     // attempted
+  int64_t failed_groups_total = 0;  // split up
+};
+
+class Deliverer {
+ public:
+  explicit Deliverer(db::Pool* pool, DelivererOptions options = {});
+  ~Deliverer();
+  Deliverer(const Deliverer&) = delete;
+  Deliverer& operator=(const Deliverer&) = delete;
+
+  // Resumes after the commit. Errors as DeliverGroup's, and those of db::Pool.
+  base::Task<absl::StatusOr<DeliveryResult>> Deliver(Delivery delivery);
+
+  DelivererStats Stats() const;
+
+ private:
+  struct Waiting {
+    Delivery delivery;
+    base::Completion<absl::StatusOr<DeliveryResult>> done;
+  };
+  using Group = std::vector<std::unique_ptr<Waiting>>;
+
+  absl::Status Enqueue(std::unique_ptr<Waiting> waiting);
+  Group TakeGroup();
+  absl::Status RunGroup(db::Connection* connection, const absl::Status& refused);
+  absl::Status Commit(db::Connection& connection, Group* group);
+  void FailWaiting(const absl::Status& status);
+
+  db::Pool* const pool_;
+  const DelivererOptions options_;
+
+  mutable std::mutex mutex_;  // guards everything below
+  std::condition_variable idle_;
+  std::deque<std::unique_ptr<Waiting>> queue_;
+  int running_ = 0;
+  DelivererStats stats_;
+};
+
+}  // namespace godwit::store

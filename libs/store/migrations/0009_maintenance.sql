@@ -1,0 +1,81 @@
+-- Background work.
+
+-- Removes expired staged blobs and dead ones with their chunks. Returns how many.
+CREATE FUNCTION sweep_blobs(p_now timestamptz, p_dead_before timestamptz, p_limit bigint)
+RETURNS bigint LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
+DECLARE
+  v_staged bigint;
+  v_dead bigint;
+BEGIN
+  WITH old AS (
+    SELECT account_id, blob_id FROM staged_blobs WHERE expires_at < p_now
+      ORDER BY expires_at LIMIT p_limit FOR UPDATE SKIP LOCKED),
+  rows AS (
+    DELETE FROM staged_blobs s USING old
+      WHERE s.account_id = old.account_id AND s.blob_id = old.blob_id RETURNING s.blob_id),
+  chunks AS (
+    DELETE FROM blob_chunks c USING old
+      WHERE c.account_id = old.account_id AND c.blob_id = old.blob_id)
+  SELECT count(*) INTO v_staged FROM rows;
+  WITH old AS (
+    SELECT account_id, blob_id FROM dead_blobs WHERE died_at < p_dead_before
+      ORDER BY died_at LIMIT p_limit FOR UPDATE SKIP LOCKED),
+  rows AS (
+    DELETE FROM dead_blobs d USING old
+      WHERE d.account_id = old.account_id AND d.blob_id = old.blob_id RETURNING d.blob_id),
+  chunks AS (
+    DELETE FROM blob_chunks c USING old
+      WHERE c.account_id = old.account_id AND c.blob_id = old.blob_id)
+  SELECT count(*) INTO v_dead FROM rows;
+  RETURN v_staged + v_dead;
+END
+$$;
+
+-- Forgets the change log from before p_before and raises the floor to what is gone. Message ids of
+-- threads that are gone go, too.
+CREATE FUNCTION compact_change_log(p_account bigint, p_before timestamptz)
+RETURNS bigint LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
+DECLARE
+  v_floor bigint;
+  v_rows bigint;
+BEGIN
+  PERFORM lock_account(p_account);
+  SELECT max(modseq) INTO v_floor FROM change_log WHERE account_id = p_account AND at < p_before;
+  IF v_floor IS NULL THEN
+    RETURN 0;
+  END IF;
+  DELETE FROM change_log WHERE account_id = p_account AND modseq <= v_floor;
+  GET DIAGNOSTICS v_rows = ROW_COUNT;
+  UPDATE accounts SET change_floor = greatest(change_floor, v_floor) WHERE account_id = p_account;
+  DELETE FROM thread_refs r WHERE r.account_id = p_account AND NOT EXISTS (
+    SELECT FROM threads t WHERE t.account_id = p_account AND t.thread_id = r.thread_id);
+  RETURN v_rows;
+END
+$$;
+
+-- After a restore: everything that clients may have seen since then lies below what comes now.
+CREATE FUNCTION mark_restored() RETURNS TABLE (accounts_done bigint, messages_held bigint)
+LANGUAGE plpgsql AS $$
+DECLARE
+  v_accounts bigint;
+  v_held bigint;
+BEGIN
+  PERFORM FROM accounts ORDER BY account_id FOR NO KEY UPDATE;
+  UPDATE mailboxes SET uidnext = uidnext + 1000000,
+         highest_modseq = (SELECT a.modseq FROM accounts a
+                           WHERE a.account_id = mailboxes.account_id) + 1000000000,
+         changed_modseq = (SELECT a.modseq FROM accounts a
+                           WHERE a.account_id = mailboxes.account_id) + 1000000000;
+  DELETE FROM change_log;
+  UPDATE accounts SET modseq = modseq + 1000000000, change_floor = modseq + 1000000000,
+         mailbox_modseq = modseq + 1000000000, email_modseq = modseq + 1000000000,
+         thread_modseq = modseq + 1000000000, submission_modseq = modseq + 1000000000,
+         identity_modseq = modseq + 1000000000, next_id = next_id + 1000000000,
+         next_uidvalidity = next_uidvalidity + 100000;
+  GET DIAGNOSTICS v_accounts = ROW_COUNT;
+  UPDATE queue_messages SET hold = true, hold_reason = 'restored' WHERE NOT hold;
+  GET DIAGNOSTICS v_held = ROW_COUNT;
+  UPDATE queue_shards SET epoch = epoch + 1000000, worker = NULL, expires_at = NULL;
+  RETURN QUERY SELECT v_accounts, v_held;
+END
+$$;

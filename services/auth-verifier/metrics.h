@@ -1,0 +1,33 @@
+#pragma once
+
+// Every metric of auth-verifier.
+
+#include "libs/obs/metrics.h"
+
+namespace godwit::auth_verifier {
+
+struct Metrics {
+  obs::Gauge messages_in_progress{"godwit_auth_verifier_messages_in_progress",
+                                  "Messages that are being verified now."};
+  obs::CounterFamily messages{"godwit_auth_verifier_messages_total",
+                              "Messages by how their verification ended.",
+                              {{"outcome", {"verdict", "unavailable", "overload", "cancelled"}}}};
+  obs::Histogram seconds{"godwit_auth_verifier_after_data_seconds",
+                         "From the last byte of a message to its verdict.", obs::kSeconds};
+  obs::CounterFamily spf{
+      "godwit_auth_verifier_spf_total",
+      "SPF results of MAIL FROM.",
+      {{"result", {"none", "neutral", "pass", "fail", "softfail", "temperror", "permerror"}}}};
+  obs::CounterFamily dkim{
+      "godwit_auth_verifier_dkim_total",
+      "DKIM results, one a signature.",
+      {{"result", {"none", "pass", "fail", "policy", "neutral", "temperror", "permerror"}}}};
+  obs::CounterFamily dmarc{"godwit_auth_verifier_dmarc_total",
+                           "DMARC results.",
+                           {{"result", {"none", "pass", "fail", "temperror", "permerror"}}}};
+  obs::CounterFamily arc{"godwit_auth_verifier_arc_total",
+                         "Results of ARC chains.",
+                         {{"result", {"none", "pass", "fail"}}}};
+};
+
+}  // namespace godwit::auth_verifier

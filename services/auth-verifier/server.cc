@@ -1,0 +1,71 @@
+#include "services/auth-verifier/server.h"
+
+#include <grpcpp/impl/service_type.h>
+
+#include <utility>
+
+#include "libs/base/status.h"
+#include "libs/runtime/units.h"
+
+namespace godwit::auth_verifier {
+
+Server::Server(Config config, runtime::Context* context)
+    : config_(std::move(config)), context_(context) {}
+
+Server::~Server() { Drain(absl::ZeroDuration()); }
+
+absl::Status Server::Start() {
+  GODWIT_RETURN_IF_ERROR(OpenResolver());
+  executors_ = std::make_unique<net::ReactorPool>(
+      net::ReactorPool::Options{.threads = config_.limits().threads(), .reactor = {}});
+  service_ =
+      NewRpcService(Options(), resolver_.get(), context_->clock, executors_.get(), &metrics_);
+
+  rpc::ServerOptions options;
+  options.address = config_.rpc().listen();
+  options.tls.ca_file = config_.rpc_tls().ca_file();
+  options.tls.certificate_file = config_.rpc_tls().certificate_file();
+  options.tls.key_file = config_.rpc_tls().key_file();
+  options.callers = Callers();
+  GODWIT_ASSIGN_OR_RETURN(rpc_, rpc::Server::Start(std::move(options), {service_.get()}));
+  context_->on_ready = [this](bool ready) { rpc_->SetServing(ready); };
+  return absl::OkStatus();
+}
+
+absl::Status Server::OpenResolver() {
+  dns::CaresOptions options;
+  for (const std::string& text : config_.dns().servers()) {
+    GODWIT_ASSIGN_OR_RETURN(dns::Server server, dns::ParseServer(text));
+    server.trusted = config_.dns().trusted();
+    options.servers.push_back(server);
+  }
+  options.timeout = runtime::ToDuration(config_.dns().timeout());
+  options.attempts = static_cast<int>(config_.dns().attempts());
+  GODWIT_ASSIGN_OR_RETURN(network_, dns::CaresResolver::Create(std::move(options)));
+  resolver_ =
+      std::make_unique<dns::Cache>(network_.get(), context_->clock,
+                                   dns::CacheOptions{.max_entries = config_.dns().cache_entries()});
+  return absl::OkStatus();
+}
+
+RpcOptions Server::Options() const {
+  RpcOptions options;
+  options.concurrent_messages = config_.limits().concurrent_messages();
+  options.check.dns_questions = config_.limits().dns_questions();
+  options.check.dns_time = runtime::ToDuration(config_.limits().dns_time());
+  options.verify.dkim.max_header_bytes = config_.limits().header_bytes();
+  options.verify.dkim.max_signatures = config_.limits().dkim_signatures();
+  if (config_.dmarc().discovery() == Dmarc::DISCOVERY_PUBLIC_SUFFIX_LIST) {
+    options.verify.dmarc.mode = dmarc::Mode::kPublicSuffixList;
+  }
+  options.verify.trusted_sealers.assign(config_.trusted_arc_sealers().begin(),
+                                        config_.trusted_arc_sealers().end());
+  return options;
+}
+
+void Server::Drain(absl::Duration grace) {
+  if (rpc_ != nullptr) rpc_->Shutdown(grace);
+  if (executors_ != nullptr) executors_->Stop();
+}
+
+}  // namespace godwit::auth_verifier

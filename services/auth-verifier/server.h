@@ -1,0 +1,41 @@
+#pragma once
+
+// auth-verifier as a whole: resolver, threads and the gRPC listener, made from the configuration.
+
+#include <memory>
+
+#include "absl/status/status.h"
+#include "libs/dns/cache.h"
+#include "libs/dns/cares_resolver.h"
+#include "libs/net/reactor.h"
+#include "libs/rpc/server.h"
+#include "libs/runtime/service_main.h"
+#include "services/auth-verifier/config.pb.h"
+#include "services/auth-verifier/metrics.h"
+#include "services/auth-verifier/rpc_service.h"
+
+namespace godwit::auth_verifier {
+
+class Server : public runtime::Service {
+ public:
+  Server(Config config, runtime::Context* context);
+  ~Server() override;
+
+  absl::Status Start() override;
+  void Drain(absl::Duration grace) override;
+
+ private:
+  absl::Status OpenResolver();
+  RpcOptions Options() const;
+
+  const Config config_;
+  runtime::Context* const context_;
+  Metrics metrics_;
+  std::unique_ptr<dns::CaresResolver> network_;
+  std::unique_ptr<dns::Cache> resolver_;
+  std::unique_ptr<net::ReactorPool> executors_;
+  std::unique_ptr<grpc::Service> service_;
+  std::unique_ptr<rpc::Server> rpc_;
+};
+
+}  // namespace godwit::auth_verifier

@@ -1,0 +1,121 @@
+"""Mail comes in over SMTP, is verified, stored, and read over IMAP."""
+
+import email
+import smtplib
+import threading
+
+import harness
+
+DKIM_FREE_SENDERS = [
+    'sender.test. 60 IN TXT "v=spf1 ip4:127.0.0.1 -all"',
+    "sender.test. 60 IN MX 10 mx.sender.test.",
+    "mx.sender.test. 60 IN A 127.0.0.1",
+    'elsewhere.test. 60 IN TXT "v=spf1 ip4:192.0.2.1 -all"',
+    'soft.test. 60 IN TXT "v=spf1 ip4:192.0.2.1 ~all"',
+    'strict.test. 60 IN TXT "v=spf1 ip4:192.0.2.1 -all"',
+    '_dmarc.strict.test. 60 IN TXT "v=DMARC1; p=reject"',
+    'careful.test. 60 IN TXT "v=spf1 ip4:192.0.2.1 -all"',
+    '_dmarc.careful.test. 60 IN TXT "v=DMARC1; p=quarantine"',
+]
+
+
+class MailIn(harness.SuiteCase):
+    records = DKIM_FREE_SENDERS
+
+    def newest(self, address, name="INBOX"):
+        return email.message_from_bytes(self.mailbox(address, name)[-1])
+
+    def send_from(self, domain, **headers):
+        sender = f"ann@{domain}"
+        return self.send(sender, [self.alice], harness.message(sender, self.alice, **headers))
+
+    def test_a_message_is_read_as_it_was_sent(self):
+        sent = harness.message("ann@sender.test", self.alice, subject="Grüße", body="Zeile eins\n.\n..zwei\n")
+        raw = sent.as_bytes(policy=sent.policy.clone(linesep="\r\n"))
+        self.send("ann@sender.test", [self.alice], raw)
+        stored = self.inbox(self.alice)[-1]
+        self.assertTrue(stored.endswith(raw), stored)
+        got = email.message_from_bytes(stored)
+        self.assertEqual(got["Return-Path"], "<ann@sender.test>")
+        self.assertEqual(got["Delivered-To"], self.alice)
+        self.assertIn("with ESMTPS", got["Received"])
+        self.assertIn("spf=pass", got["Authentication-Results"])
+
+    def test_two_recipients_get_a_copy_each(self):
+        before = len(self.inbox(self.alice)), len(self.inbox(self.bob))
+        sent = harness.message("ann@sender.test", [self.alice, self.bob])
+        self.assertEqual(self.send("ann@sender.test", [self.alice, self.bob], sent), {})
+        self.assertEqual((len(self.inbox(self.alice)), len(self.inbox(self.bob))), (before[0] + 1, before[1] + 1))
+
+    def test_spf_results_stand_in_the_header(self):
+        for domain, result in (("sender.test", "pass"), ("elsewhere.test", "fail"), ("soft.test", "softfail")):
+            with self.subTest(domain):
+                self.send_from(domain)
+                self.assertIn(f"spf={result}", self.newest(self.alice)["Authentication-Results"])
+
+    def test_dmarc_reject_is_honoured(self):
+        before = len(self.inbox(self.alice))
+        with self.assertRaises(smtplib.SMTPDataError) as refused:
+            self.send_from("strict.test")
+        self.assertEqual(refused.exception.smtp_code, 550)
+        self.assertIn(b"5.7.", refused.exception.smtp_error)
+        self.assertEqual(len(self.inbox(self.alice)), before)
+
+    def test_dmarc_quarantine_goes_to_junk(self):
+        self.send_from("careful.test", subject="suspicious")
+        self.assertEqual(self.newest(self.alice, "Junk")["Subject"], "suspicious")
+
+    def test_forged_results_in_our_name_are_removed(self):
+        self.send_from("sender.test", Authentication_Results="mx.godwit.test; dkim=pass header.d=bank.test")
+        results = self.newest(self.alice).get_all("Authentication-Results")
+        self.assertEqual(len(results), 1)
+        self.assertNotIn("bank.test", results[0])
+
+    def test_unknown_users_and_domains_are_refused(self):
+        for recipient, code in (("nobody@godwit.test", 550), ("someone@elsewhere.test", 550)):
+            with self.subTest(recipient), self.assertRaises(smtplib.SMTPRecipientsRefused) as refused:
+                self.send("ann@sender.test", [recipient], harness.message("ann@sender.test", recipient))
+            self.assertEqual(refused.exception.recipients[recipient][0], code)
+
+    def test_tags_and_aliases(self):
+        harness.godwitctl("alias", "add", "team@godwit.test", self.alice, self.bob, conninfo=self.suite.superuser())
+        before = len(self.inbox(self.alice)), len(self.inbox(self.bob))
+        self.send("ann@sender.test", ["team@godwit.test"], harness.message("ann@sender.test", "team@godwit.test"))
+        self.send("ann@sender.test", ["alice+lists@godwit.test"], harness.message("ann@sender.test", "alice+lists@x"))
+        self.assertEqual((len(self.inbox(self.alice)), len(self.inbox(self.bob))), (before[0] + 2, before[1] + 1))
+
+    def test_a_large_message_arrives_whole(self):
+        body = "".join(f"line {i:06d} {'x' * 60}\n" for i in range(30000))  # 2.2 MB
+        sent = harness.message("ann@sender.test", self.bob, body=body)
+        raw = sent.as_bytes(policy=sent.policy.clone(linesep="\r\n"))
+        self.send("ann@sender.test", [self.bob], raw)
+        self.assertTrue(self.inbox(self.bob)[-1].endswith(raw))
+
+    def test_idle_sees_a_delivery(self):
+        with self.imap(self.postmaster) as client:
+            client.select()
+            client.send(b"i1 IDLE\r\n")
+            self.assertTrue(client.readline().startswith(b"+"))
+            sender = threading.Timer(0.2, lambda: self.send(
+                "ann@sender.test", [self.postmaster], harness.message("ann@sender.test", self.postmaster)))
+            sender.start()
+            line = client.readline()
+            while b"EXISTS" not in line:
+                self.assertTrue(line, "the connection ended")
+                line = client.readline()
+            sender.join()
+            client.send(b"DONE\r\n")
+            while not line.startswith(b"i1 OK"):
+                line = client.readline()
+
+
+class MailStays(harness.SuiteCase):
+    def test_a_second_start_finds_all_mail_again(self):
+        self.send("ann@godwit.test", [self.alice], harness.message("ann@other.test", self.alice, subject="stays"))
+        self.suite.stop()
+        self.suite.start()
+        self.assertEqual([email.message_from_bytes(raw)["Subject"] for raw in self.inbox(self.alice)], ["stays"])
+
+
+if __name__ == "__main__":
+    harness.main()

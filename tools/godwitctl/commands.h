@@ -1,0 +1,18 @@
+#pragma once
+
+// The commands, a function a family.
+
+#include <vector>
+
+#include "tools/godwitctl/command_line.h"
+
+namespace godwit::ctl {
+
+std::vector<Command> DomainCommands();
+std::vector<Command> AccountCommands();  // account, address and admin
+std::vector<Command> AliasCommands();
+std::vector<Command> StoreCommands();
+std::vector<Command> VerifyCommands();
+std::vector<Command> LookupCommands();
+
+}  // namespace godwit::ctl
