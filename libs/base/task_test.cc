@@ -169,6 +169,7 @@ TEST_CASE("WhenAll gives the results in the order of the tasks", "[base][unit]")
   LoopThread a;
   LoopThread b;
   std::vector<Task<int>> tasks;
+  tasks.reserve(100);
   for (int i = 0; i < 100; ++i) {
     tasks.push_back(i % 3 == 0   ? AskThere(a.loop(), i)
                     : i % 3 == 1 ? AskThere(b.loop(), i)

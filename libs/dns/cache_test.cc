@@ -143,8 +143,9 @@ TEST_CASE("Many threads share a cache", "[dns][unit]") {
 // Drive.
 
 TEST_CASE("Drive asks in rounds, each at the same time", "[dns][unit]") {
-  testing::FakeResolver resolver("a.example MX 1 m1.example\na.example MX 2 m2.example\n"
-                                 "m1.example A 192.0.2.1\nm2.example A 192.0.2.2");
+  testing::FakeResolver resolver(
+      "a.example MX 1 m1.example\na.example MX 2 m2.example\n"
+      "m1.example A 192.0.2.1\nm2.example A 192.0.2.2");
   auto step = [](const base::DnsAnswers& answers) -> base::DnsStep<int> {
     const auto mx = answers.find({"a.example", DnsType::kMx});
     if (mx == answers.end()) return std::vector<DnsQuestion>{{"a.example", DnsType::kMx}};

@@ -48,7 +48,8 @@ class CaresResolver::Loop::Channel {
   Channel(Loop* loop, const Server& server, absl::Duration timeout) : loop_(loop) {
     ares_options options = {};
     // NOCHECKRESP: SERVFAIL and such come to us. EDNS: answers up to ednspsz are taken over UDP.
-    options.flags = ARES_FLAG_NOSEARCH | ARES_FLAG_NOALIASES | ARES_FLAG_NOCHECKRESP | ARES_FLAG_EDNS;
+    options.flags =
+        ARES_FLAG_NOSEARCH | ARES_FLAG_NOALIASES | ARES_FLAG_NOCHECKRESP | ARES_FLAG_EDNS;
     options.timeout = static_cast<int>(absl::ToInt64Milliseconds(timeout));
     options.tries = 1;
     options.ednspsz = 1232;
@@ -145,7 +146,7 @@ CaresResolver::Loop::~Loop() {
 }
 
 base::Completion<CaresResolver::Loop::Outcome> CaresResolver::Loop::Ask(base::DnsQuestion question,
-                                                                       std::string wire) {
+                                                                        std::string wire) {
   auto query = std::make_unique<Query>();
   query->question = std::move(question);
   query->wire = std::move(wire);
@@ -273,8 +274,7 @@ void CaresResolver::Loop::EndAttempt(std::unique_ptr<Query> query,
 // only the others are asked.
 bool CaresResolver::Loop::MayTryAgain(const Query& query) const {
   if (stopping_ || query.attempts >= options_.attempts) return false;
-  return !query.server_answered ||
-         query.attempts < static_cast<int>(options_.servers.size());
+  return !query.server_answered || query.attempts < static_cast<int>(options_.servers.size());
 }
 
 void CaresResolver::Loop::End(std::unique_ptr<Query> query, Outcome outcome) {

@@ -109,8 +109,9 @@ TEST_CASE("A server that fails is followed by the next; the one that answered is
   CHECK(broken.queries() == asked);
 }
 
-TEST_CASE("SERVFAIL of the only server is a temporary failure at once, and the next question is well",
-          "[dns][net]") {
+TEST_CASE(
+    "SERVFAIL of the only server is a temporary failure at once, and the next question is well",
+    "[dns][net]") {
   // c-ares turns EDNS off for a whole channel after a SERVFAIL: later answers over 512 octets went
   // to TCP.
   ScriptedServer server([](const Query& query) -> Reply {
@@ -197,8 +198,8 @@ TEST_CASE("Servers are read from text and from resolv.conf", "[dns][unit]") {
   CHECK(ParseServer("192.0.2.1:5353")->port == 5353);
   CHECK(ParseServer("2001:db8::1")->address.ToString() == "2001:db8::1");
   CHECK(ParseServer("[2001:db8::1]:5353")->port == 5353);
-  for (const char* bad : {"", "dns.example", "192.0.2.1:", "192.0.2.1:0", "192.0.2.1:65536",
-                          "[::1", "[::1]5", "1.2.3.4:x"}) {
+  for (const char* bad : {"", "dns.example", "192.0.2.1:", "192.0.2.1:0", "192.0.2.1:65536", "[::1",
+                          "[::1]5", "1.2.3.4:x"}) {
     CAPTURE(bad);
     CHECK_FALSE(ParseServer(bad).ok());
   }

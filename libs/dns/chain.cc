@@ -100,15 +100,13 @@ bool Chain::Collect(const WireMessage& message) {
 }
 
 void Chain::Negative(const WireMessage& message) {
-  answer_.outcome =
-      message.rcode == kRcodeNoDomain ? DnsOutcome::kNoDomain : DnsOutcome::kNoData;
+  answer_.outcome = message.rcode == kRcodeNoDomain ? DnsOutcome::kNoDomain : DnsOutcome::kNoData;
   // RFC 2308 §5: the lesser of the SOA's own TTL and its minimum; without a SOA it is not cached.
-  const auto soa = std::find_if(
-      message.authority.begin(), message.authority.end(),
-      [](const Record& record) { return std::holds_alternative<Soa>(record.data); });
-  LowerTtl(soa == message.authority.end()
-               ? 0
-               : std::min(soa->ttl, std::get<Soa>(soa->data).minimum));
+  const auto soa =
+      std::find_if(message.authority.begin(), message.authority.end(),
+                   [](const Record& record) { return std::holds_alternative<Soa>(record.data); });
+  LowerTtl(soa == message.authority.end() ? 0
+                                          : std::min(soa->ttl, std::get<Soa>(soa->data).minimum));
   done_ = true;
 }
 
@@ -125,9 +123,9 @@ void Chain::Add(const WireMessage& message, bool trusted) {
   // RFC 6604 §3: the rcode is that of the end of the chain, which this message has seen.
   if (message.rcode == kRcodeNoDomain || next_.name == asked) return Negative(message);
   // A chain that ends in an authority's SOA has been followed to its end by the server.
-  const bool followed = std::any_of(
-      message.authority.begin(), message.authority.end(),
-      [](const Record& record) { return std::holds_alternative<Soa>(record.data); });
+  const bool followed =
+      std::any_of(message.authority.begin(), message.authority.end(),
+                  [](const Record& record) { return std::holds_alternative<Soa>(record.data); });
   if (followed) Negative(message);
 }
 

@@ -105,8 +105,8 @@ TEST_CASE("A loop and a chain without end fail", "[dns][unit]") {
   while (!endless.done() && messages < 100) {
     const std::string target = "n" + std::to_string(++messages) + ".example";
     const base::DnsQuestion asked = endless.next();
-    endless.Add(
-        Parsed(Reply(asked).Answer(asked.name, DnsType::kCname, 30, NameData(target))), true);
+    endless.Add(Parsed(Reply(asked).Answer(asked.name, DnsType::kCname, 30, NameData(target))),
+                true);
   }
   CHECK(endless.answer().outcome == DnsOutcome::kTempFail);
   CHECK(messages <= Chain::kMostAliases + 1);

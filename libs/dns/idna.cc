@@ -52,10 +52,9 @@ std::string ToUnicode(std::string_view domain) {
   for (std::string_view label : base::Split(domain, '.')) {
     if (!text.empty()) text += '.';
     char* converted = nullptr;
-    const bool is_a_label = base::StartsWithIgnoreCase(label, "xn--") &&
-                            label.find('\0') == std::string_view::npos;
-    if (is_a_label &&
-        idn2_to_unicode_8z8z(std::string(label).c_str(), &converted, 0) == IDN2_OK) {
+    const bool is_a_label =
+        base::StartsWithIgnoreCase(label, "xn--") && label.find('\0') == std::string_view::npos;
+    if (is_a_label && idn2_to_unicode_8z8z(std::string(label).c_str(), &converted, 0) == IDN2_OK) {
       text += converted;
       std::free(converted);
     } else {

@@ -15,9 +15,13 @@ TEST_CASE("ToAscii gives lower-case A-labels, non-transitionally", "[dns][unit]"
       {"Example.ORG", "example.org"},
       {"example.org.", "example.org"},
       {"_dmarc.Example.org", "_dmarc.example.org"},
-      {"B\xc3\x9c" "CHER.example", "xn--bcher-kva.example"},
+      {"B\xc3\x9c"
+       "CHER.example",
+       "xn--bcher-kva.example"},
       {"fa\xc3\x9f.example", "xn--fa-hia.example"},
-      {"_dmarc.b\xc3\xbc" "cher.example", "_dmarc.xn--bcher-kva.example"},
+      {"_dmarc.b\xc3\xbc"
+       "cher.example",
+       "_dmarc.xn--bcher-kva.example"},
       {"\xe4\xbe\x8b\xe3\x80\x82\xe4\xb8\xad\xe5\x9b\xbd", "xn--fsq.xn--fiqs8s"},
   }));
   CAPTURE(row.domain);
@@ -39,7 +43,9 @@ TEST_CASE("ToAscii refuses what is no domain", "[dns][unit]") {
 }
 
 TEST_CASE("ToUnicode shows U-labels and leaves the rest", "[dns][unit]") {
-  CHECK(ToUnicode("xn--bcher-kva.example") == "b\xc3\xbc" "cher.example");
+  CHECK(ToUnicode("xn--bcher-kva.example") ==
+        "b\xc3\xbc"
+        "cher.example");
   CHECK(ToUnicode("xn--\x80.example") == "xn--\x80.example");
   CHECK(ToUnicode("plain.example") == "plain.example");
 }

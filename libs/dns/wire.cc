@@ -37,8 +37,7 @@ void AppendLabelText(std::string_view label, std::string* out) {
 // Reads from the front; after a read beyond the end it is bad for good and gives zeros.
 class Reader {
  public:
-  Reader(std::string_view message, size_t at, size_t end)
-      : message_(message), at_(at), end_(end) {}
+  Reader(std::string_view message, size_t at, size_t end) : message_(message), at_(at), end_(end) {}
 
   bool ok() const { return ok_; }
   size_t at() const { return at_; }
@@ -69,8 +68,8 @@ class Reader {
   // that each one goes further back than the one before bounds the number of jumps.
   bool Jump(uint8_t high, size_t* at, size_t* limit) const {
     if (*at + 1 >= *limit) return false;
-    const size_t target = (static_cast<size_t>(high & 0x3f) << 8) |
-                          static_cast<unsigned char>(message_[*at + 1]);
+    const size_t target =
+        (static_cast<size_t>(high & 0x3f) << 8) | static_cast<unsigned char>(message_[*at + 1]);
     if (target >= *at) return false;
     *limit = *at;
     *at = target;

@@ -3,8 +3,8 @@
 // DNS messages on the wire (RFC 1035 §4): writing queries, reading answers. Pure.
 //
 // Names are text: lower-case, without the final dot, "" for the root. A byte of a label that is a
-// dot, a backslash, a space or no printable ASCII is written as \DDD (RFC 1035 §5.1), so that a text names
-// one name only. Bytes above 127 are kept as they are.
+// dot, a backslash, a space or no printable ASCII is written as \DDD (RFC 1035 §5.1), so that a
+// text names one name only. Bytes above 127 are kept as they are.
 //
 // The reader takes any bytes: compression pointers must point backwards, a name has at most 255
 // octets, a message at most 64 KiB, and a record that runs over the end is an error of the whole.

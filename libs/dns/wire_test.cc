@@ -18,7 +18,8 @@ std::string Query(std::string_view name, DnsType type) {
 TEST_CASE("WriteQuery sets RD, AD and an OPT record, and DO and CD when told", "[dns][unit]") {
   const std::string wire = *WriteQuery(0x1234, {"a.example", DnsType::kMx}, {true, true, 1232});
   CHECK(wire ==
-        "\x12\x34\x01\x30\0\1\0\0\0\0\0\1"s "\1a\7example\0\0\x0f\0\1"s
+        "\x12\x34\x01\x30\0\1\0\0\0\0\0\1"s
+        "\1a\7example\0\0\x0f\0\1"s
         "\0\0\x29\x04\xd0\0\0\x80\0\0\0"s);
   CHECK(Query("a.example", DnsType::kMx)[3] == '\x20');
 }
@@ -98,7 +99,8 @@ TEST_CASE("Compression pointers must go back, again and again", "[dns][unit]") {
     std::string owner;
     bool good;
   };
-  // The question's name starts at 12: \1a\7example\0, so "example" is at 14; an answer starts at 27.
+  // The question's name starts at 12: \1a\7example\0, so "example" is at 14; an answer starts
+  // at 27.
   const std::vector<Row> rows = {
       {"the question", "\xc0\x0c"s, true},
       {"a label and a suffix", "\1b\xc0\x0e"s, true},

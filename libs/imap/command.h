@@ -67,8 +67,8 @@ struct IdArguments {
   std::vector<std::pair<std::string, std::optional<std::string>>> fields;
 };
 struct AuthenticateArguments {
-  std::string mechanism;                           // upper case
-  std::optional<base::Secret> initial_response;    // decoded (RFC 4959)
+  std::string mechanism;                         // upper case
+  std::optional<base::Secret> initial_response;  // decoded (RFC 4959)
 };
 struct LoginArguments {
   std::string user;
@@ -161,11 +161,10 @@ struct CopyArguments {
   std::string mailbox;
 };
 
-using Arguments =
-    std::variant<std::monostate, IdArguments, AuthenticateArguments, LoginArguments,
-                 EnableArguments, SelectArguments, MailboxArguments, CreateArguments,
-                 RenameArguments, StatusArguments, ListArguments, ExpungeArguments,
-                 SearchArguments, FetchArguments, StoreArguments, CopyArguments>;
+using Arguments = std::variant<std::monostate, IdArguments, AuthenticateArguments, LoginArguments,
+                               EnableArguments, SelectArguments, MailboxArguments, CreateArguments,
+                               RenameArguments, StatusArguments, ListArguments, ExpungeArguments,
+                               SearchArguments, FetchArguments, StoreArguments, CopyArguments>;
 
 struct Command {
   std::string tag;

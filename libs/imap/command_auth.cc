@@ -30,8 +30,7 @@ bool ParseIdField(Cursor* cursor, IdArguments* id) {
 bool ParseId(Cursor* cursor, bool /*uid*/, Command* command) {
   IdArguments id;
   if (!cursor->ExpectSpace()) return false;
-  if (!cursor->TakeWord("NIL") &&
-      !cursor->List(true, [&] { return ParseIdField(cursor, &id); })) {
+  if (!cursor->TakeWord("NIL") && !cursor->List(true, [&] { return ParseIdField(cursor, &id); })) {
     return false;
   }
   command->arguments = std::move(id);

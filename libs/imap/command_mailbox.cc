@@ -11,14 +11,10 @@ struct NamedStatus {
   StatusItem item;
 };
 constexpr NamedStatus kStatusItems[] = {
-    {"MESSAGES", StatusItem::kMessages},
-    {"RECENT", StatusItem::kRecent},
-    {"UIDNEXT", StatusItem::kUidNext},
-    {"UIDVALIDITY", StatusItem::kUidValidity},
-    {"UNSEEN", StatusItem::kUnseen},
-    {"DELETED", StatusItem::kDeleted},
-    {"SIZE", StatusItem::kSize},
-    {"HIGHESTMODSEQ", StatusItem::kHighestModSeq},
+    {"MESSAGES", StatusItem::kMessages},   {"RECENT", StatusItem::kRecent},
+    {"UIDNEXT", StatusItem::kUidNext},     {"UIDVALIDITY", StatusItem::kUidValidity},
+    {"UNSEEN", StatusItem::kUnseen},       {"DELETED", StatusItem::kDeleted},
+    {"SIZE", StatusItem::kSize},           {"HIGHESTMODSEQ", StatusItem::kHighestModSeq},
     {"MAILBOXID", StatusItem::kMailboxId},
 };
 

@@ -107,8 +107,7 @@ bool ParseStore(Cursor* cursor, bool uid, Command* command) {
   StoreArguments store;
   store.uid = uid;
   if (!ParseSet(cursor, &store.set) || !cursor->ExpectSpace()) return false;
-  if (cursor->Peek() == '(' &&
-      (!ParseStoreModifiers(cursor, &store) || !cursor->ExpectSpace())) {
+  if (cursor->Peek() == '(' && (!ParseStoreModifiers(cursor, &store) || !cursor->ExpectSpace())) {
     return false;
   }
   if (!ParseStoreMode(cursor, &store) || !cursor->ExpectSpace()) return false;

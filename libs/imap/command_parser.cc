@@ -57,17 +57,11 @@ CommandParser::Event CommandParser::Next(std::string_view* in) {
     switch (state_) {
       case State::kLine:
       case State::kAppendTail:
-      case State::kSkipTail:
-        event = TakeLine(in, &again);
-        break;
+      case State::kSkipTail: event = TakeLine(in, &again); break;
       case State::kLiteral:
       case State::kAppend:
-      case State::kSkip:
-        event = TakeBytes(in, &again);
-        break;
-      case State::kBroken:
-        in->remove_prefix(in->size());
-        return NeedMore{};
+      case State::kSkip: event = TakeBytes(in, &again); break;
+      case State::kBroken: in->remove_prefix(in->size()); return NeedMore{};
     }
   }
   return event;
@@ -93,7 +87,8 @@ CommandParser::Event CommandParser::OnLine(bool* again) {
   const bool crlf = line.size() >= 2 && line.substr(line.size() - 2) == kCrlf;
   if (crlf) line.remove_suffix(2);
   // RFC 9051 §2.2: lines end with CRLF. Guessing at anything else is how streams get out of step.
-  if (!crlf || HasStrayControl(line)) return Broken("Line does not end with CRLF, or has a control");
+  if (!crlf || HasStrayControl(line))
+    return Broken("Line does not end with CRLF, or has a control");
   if (state_ == State::kAppendTail) return OnAppendTail();
   if (state_ == State::kSkipTail) {
     Forget();
@@ -124,8 +119,8 @@ CommandParser::Event CommandParser::OnLiteral(const LiteralHeader& header, bool*
   if (auto append = ParseAppend(std::string_view(buffer_).substr(0, before), limits_)) {
     return OnAppend(header, *std::move(append));
   }
-  const bool too_large = header.size > limits_.literal_bytes ||
-                         header.size > limits_.command_bytes - buffer_.size();
+  const bool too_large =
+      header.size > limits_.literal_bytes || header.size > limits_.command_bytes - buffer_.size();
   if (too_large) {
     // RFC 7888 §4: a client that waits can be told; one that does not has to be cut off.
     if (header.synchronizing) return Reject("Literal is too large");

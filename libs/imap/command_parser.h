@@ -97,9 +97,9 @@ class CommandParser {
   bool line_expected_ = false;
   bool append_utf8_ = false;
   bool append_synchronizing_ = true;
-  std::string buffer_;       // the command so far
-  size_t line_start_ = 0;    // where its unfinished line begins
-  uint64_t remaining_ = 0;   // of a literal
+  std::string buffer_;      // the command so far
+  size_t line_start_ = 0;   // where its unfinished line begins
+  uint64_t remaining_ = 0;  // of a literal
   std::string append_tag_;
 };
 

@@ -42,8 +42,9 @@ bool Cursor::Take(char c) {
 
 bool Cursor::Expect(char c) {
   if (Take(c)) return true;
-  return Fail(c == ' ' ? "missing space" : c == '(' || c == ')' ? "missing parenthesis"
-                                                                : "missing character");
+  return Fail(c == ' '               ? "missing space"
+              : c == '(' || c == ')' ? "missing parenthesis"
+                                     : "missing character");
 }
 
 bool Cursor::ExpectEnd() { return AtEnd() || Fail("unexpected text at the end"); }

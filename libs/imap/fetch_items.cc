@@ -81,8 +81,8 @@ bool ParseSectionText(Cursor* cursor, Section* section) {
     section->text = named.text;
     // RFC 9051 §6.4.5.1: MIME belongs to a part.
     if (named.text == Section::Text::kMime && section->part.empty()) break;
-    const bool fields = named.text == Section::Text::kHeaderFields ||
-                        named.text == Section::Text::kHeaderFieldsNot;
+    const bool fields =
+        named.text == Section::Text::kHeaderFields || named.text == Section::Text::kHeaderFieldsNot;
     return !fields || ParseFieldNames(cursor, section);
   }
   return cursor->Fail("bad section");
@@ -177,13 +177,10 @@ std::string SectionName(const Section& section) {
 bool FetchItem::SetsSeen() const {
   switch (kind) {
     case Kind::kRfc822:
-    case Kind::kRfc822Text:
-      return true;
+    case Kind::kRfc822Text: return true;
     case Kind::kBodySection:
-    case Kind::kBinary:
-      return !peek;
-    default:
-      return false;
+    case Kind::kBinary: return !peek;
+    default: return false;
   }
 }
 

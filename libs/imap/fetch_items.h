@@ -42,18 +42,18 @@ struct FetchItem {
     kFlags,
     kInternalDate,
     kRfc822Size,
-    kModSeq,         // RFC 7162 §3.1.4.2
-    kEmailId,        // RFC 8474 §4.2
-    kThreadId,       // RFC 8474 §4.3
+    kModSeq,    // RFC 7162 §3.1.4.2
+    kEmailId,   // RFC 8474 §4.2
+    kThreadId,  // RFC 8474 §4.3
     kEnvelope,
-    kBody,           // BODY without section
+    kBody,  // BODY without section
     kBodyStructure,
-    kRfc822,         // BODY[] under its old name, and so on
-    kRfc822Header,   // does not set \Seen
+    kRfc822,        // BODY[] under its old name, and so on
+    kRfc822Header,  // does not set \Seen
     kRfc822Text,
-    kBodySection,    // BODY[...] and BODY.PEEK[...]
-    kBinary,         // BINARY[...] and BINARY.PEEK[...] (RFC 9051 §6.4.5)
-    kBinarySize,     // BINARY.SIZE[...]
+    kBodySection,  // BODY[...] and BODY.PEEK[...]
+    kBinary,       // BINARY[...] and BINARY.PEEK[...] (RFC 9051 §6.4.5)
+    kBinarySize,   // BINARY.SIZE[...]
   };
   Kind kind = Kind::kFlags;
   bool peek = false;

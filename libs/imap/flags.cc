@@ -19,9 +19,9 @@ constexpr NamedFlag kSystemFlags[] = {{"\\Answered", kAnswered},
                                       {"\\Draft", kDraft}};
 
 // The IANA registry "IMAP and JMAP Keywords", the ones that clients spell differently.
-constexpr std::string_view kRegistered[] = {"$MDNSent",  "$Forwarded", "$Junk", "$NotJunk",
-                                            "$Phishing", "$Important", "$SubmitPending",
-                                            "$Submitted"};
+constexpr std::string_view kRegistered[] = {"$MDNSent",       "$Forwarded", "$Junk",
+                                            "$NotJunk",       "$Phishing",  "$Important",
+                                            "$SubmitPending", "$Submitted"};
 
 bool ParseSystemFlag(Cursor* cursor, FlagList* list) {
   for (const NamedFlag& flag : kSystemFlags) {

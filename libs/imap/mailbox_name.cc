@@ -1,10 +1,10 @@
 #include "libs/imap/mailbox_name.h"
 
-#include <cstdint>
-#include <optional>
-
 #include <unicode/normalizer2.h>
 #include <unicode/unistr.h>
+
+#include <cstdint>
+#include <optional>
 
 #include "libs/base/ascii.h"
 #include "libs/base/status.h"

@@ -74,47 +74,30 @@ void FoldSearch(SearchKey* key) {
 
 Verdict Evaluate(const SearchKey& key, const MessageView& message, absl::Time now) {
   switch (key.kind) {
-    case Kind::kAll:
-      return Verdict::kYes;
+    case Kind::kAll: return Verdict::kYes;
     case Kind::kAnd:
-    case Kind::kOr:
-      return Combine(key, message, now);
-    case Kind::kNot:
-      return Not(Evaluate(key.children.front(), message, now));
-    case Kind::kFlag:
-      return Of((message.system_flags() & key.number) != 0);
-    case Kind::kKeyword:
-      return Of(message.HasKeyword(key.text));
+    case Kind::kOr: return Combine(key, message, now);
+    case Kind::kNot: return Not(Evaluate(key.children.front(), message, now));
+    case Kind::kFlag: return Of((message.system_flags() & key.number) != 0);
+    case Kind::kKeyword: return Of(message.HasKeyword(key.text));
     case Kind::kBefore:
     case Kind::kOn:
-    case Kind::kSince:
-      return CompareInternal(key, message);
+    case Kind::kSince: return CompareInternal(key, message);
     case Kind::kSentBefore:
     case Kind::kSentOn:
-    case Kind::kSentSince:
-      return CompareSent(key, message);
-    case Kind::kLarger:
-      return Of(message.size() > key.number);
-    case Kind::kSmaller:
-      return Of(message.size() < key.number);
+    case Kind::kSentSince: return CompareSent(key, message);
+    case Kind::kLarger: return Of(message.size() > key.number);
+    case Kind::kSmaller: return Of(message.size() < key.number);
     case Kind::kOlder:
-    case Kind::kYounger:
-      return CompareAge(key, message, now);
-    case Kind::kHeader:
-      return Of(message.HeaderContains(key.name, key.text));
-    case Kind::kBody:
-      return Of(message.BodyContains(key.text));
-    case Kind::kText:
-      return Of(message.TextContains(key.text));
+    case Kind::kYounger: return CompareAge(key, message, now);
+    case Kind::kHeader: return Of(message.HeaderContains(key.name, key.text));
+    case Kind::kBody: return Of(message.BodyContains(key.text));
+    case Kind::kText: return Of(message.TextContains(key.text));
     case Kind::kSequence:
-    case Kind::kUid:
-      return Of(key.uids.Contains(message.uid()));
-    case Kind::kModSeq:
-      return Of(message.modseq() >= key.number);
-    case Kind::kEmailId:
-      return Of(message.email_id() == key.text);
-    case Kind::kThreadId:
-      return Of(message.thread_id() == key.text);
+    case Kind::kUid: return Of(key.uids.Contains(message.uid()));
+    case Kind::kModSeq: return Of(message.modseq() >= key.number);
+    case Kind::kEmailId: return Of(message.email_id() == key.text);
+    case Kind::kThreadId: return Of(message.thread_id() == key.text);
   }
   return Verdict::kNo;
 }

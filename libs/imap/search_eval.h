@@ -50,7 +50,8 @@ Verdict Evaluate(const SearchKey& key, const MessageView& message, absl::Time no
 // The folded texts of all BODY and TEXT keys, without repetitions: what TextScan looks for.
 std::vector<std::string> BodyNeedles(const SearchKey& key);
 
-// RFC 5182 §2.4: what SAVE keeps: all that was found, or just the ends when only they were asked for.
+// RFC 5182 §2.4: what SAVE keeps: all that was found, or just the ends when only they were asked
+// for.
 UidSet SavedResult(const SearchReturn& wanted, const UidSet& found);
 
 // "* SEARCH 2 5\r\n", or "* ESEARCH (TAG \"a\") UID COUNT 2 ...\r\n" (RFC 9051 §7.3.4). `found` are

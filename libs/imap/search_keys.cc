@@ -125,19 +125,13 @@ class Parser {
     key.name = rule.operand == Operand::kField ? rule.name : std::string_view();
     switch (rule.operand) {
       case Operand::kNone:
-      case Operand::kFlag:
-        return key;
-      case Operand::kNotFlag:
-        return Negate(std::move(key));
-      case Operand::kNothing:
-        return Negate(SearchKey());
-      case Operand::kDay:
-        return WithDay(std::move(key));
-      case Operand::kNumber:
-        return WithNumber(std::move(key));
+      case Operand::kFlag: return key;
+      case Operand::kNotFlag: return Negate(std::move(key));
+      case Operand::kNothing: return Negate(SearchKey());
+      case Operand::kDay: return WithDay(std::move(key));
+      case Operand::kNumber: return WithNumber(std::move(key));
       case Operand::kText:
-      case Operand::kField:
-        return WithText(std::move(key));
+      case Operand::kField: return WithText(std::move(key));
     }
     return std::nullopt;
   }

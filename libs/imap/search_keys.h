@@ -21,9 +21,9 @@ namespace godwit::imap {
 struct SearchKey {
   enum class Kind {
     kAll,
-    kAnd,  // of `children`, which may be none: true
-    kOr,   // of two children
-    kNot,  // of one child
+    kAnd,      // of `children`, which may be none: true
+    kOr,       // of two children
+    kNot,      // of one child
     kFlag,     // system flag `number`
     kKeyword,  // `text`
     kBefore,   // INTERNALDATE, `day`

@@ -1,7 +1,6 @@
+#include <catch2/catch.hpp>
 #include <optional>
 #include <string>
-
-#include <catch2/catch.hpp>
 
 #include "libs/base/ascii.h"
 #include "libs/imap/cursor.h"
@@ -84,7 +83,9 @@ TEST_CASE("SEARCH keys decide as RFC 9051 section 6.4.4 says", "[imap][unit]") {
       {"OLDER 3600", true, true},
       {"YOUNGER 3599", false, true},
       {"SUBJECT strasse", true, false},
-      {"SUBJECT {7}\r\nstra\xc3\x9f" "e", true, false},
+      {"SUBJECT {7}\r\nstra\xc3\x9f"
+       "e",
+       true, false},
       {"HEADER Subject \"\"", true, false},
       {"FROM x", false, false},
       {"BODY \"o wor\"", true, false},
@@ -115,10 +116,29 @@ TEST_CASE("SEARCH keys decide as RFC 9051 section 6.4.4 says", "[imap][unit]") {
 }
 
 TEST_CASE("SEARCH programs that are wrong are refused", "[imap][unit]") {
-  const std::string text = GENERATE(values<std::string>(
-      {"", "FOO", "NOT", "OR SEEN", "OR SEEN ", "(SEEN", "SEEN)", "SEEN  ALL", "ALL ", "BEFORE x",
-       "ON 31-Feb-2024", "LARGER x", "LARGER", "HEADER x", "UID", "UID 0", "RETURN (FOO) ALL",
-       "RETURN ALL", "CHARSET UTF-8", "KEYWORD (", "SUBJECT {3}\r\nab", "()", "BODY \"\xff\""}));
+  const std::string text = GENERATE(values<std::string>({"",
+                                                         "FOO",
+                                                         "NOT",
+                                                         "OR SEEN",
+                                                         "OR SEEN ",
+                                                         "(SEEN",
+                                                         "SEEN)",
+                                                         "SEEN  ALL",
+                                                         "ALL ",
+                                                         "BEFORE x",
+                                                         "ON 31-Feb-2024",
+                                                         "LARGER x",
+                                                         "LARGER",
+                                                         "HEADER x",
+                                                         "UID",
+                                                         "UID 0",
+                                                         "RETURN (FOO) ALL",
+                                                         "RETURN ALL",
+                                                         "CHARSET UTF-8",
+                                                         "KEYWORD (",
+                                                         "SUBJECT {3}\r\nab",
+                                                         "()",
+                                                         "BODY \"\xff\""}));
   CAPTURE(text);
   CHECK_FALSE(Parse(text));
 }

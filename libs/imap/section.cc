@@ -70,10 +70,9 @@ std::string SelectFields(std::string_view header, const Section& section) {
   const bool invert = section.text == Text::kHeaderFieldsNot;
   std::string picked;
   for (const mime::HeaderField& field : mime::SplitHeader(header).fields) {
-    const bool named =
-        std::any_of(section.fields.begin(), section.fields.end(), [&](const std::string& name) {
-          return base::EqualsIgnoreCase(name, field.name);
-        });
+    const bool named = std::any_of(
+        section.fields.begin(), section.fields.end(),
+        [&](const std::string& name) { return base::EqualsIgnoreCase(name, field.name); });
     if (named == invert) continue;
     picked += header.substr(field.offset, field.size);
     // A header that ends without line end.

@@ -77,10 +77,8 @@ class Writer {
         Raw("(NIL NIL ");
         String(address.mailbox);
         return Raw(" NIL)");
-      case mime::Address::Kind::kGroupEnd:
-        return Raw("(NIL NIL NIL NIL)");
-      case mime::Address::Kind::kMailbox:
-        break;
+      case mime::Address::Kind::kGroupEnd: return Raw("(NIL NIL NIL NIL)");
+      case mime::Address::Kind::kMailbox: break;
     }
     Raw("(");
     Optional(address.name);
@@ -151,9 +149,9 @@ class Writer {
   void Single(const mime::Part& part, bool extended) {
     const bool message = part.kind == mime::Part::Kind::kMessage;
     // A leaf that says it has structure, but was not looked into (see mime::Part).
-    const bool opaque = !message && (part.type == "multipart" || part.type == "message") &&
-                        (part.type == "multipart" || part.subtype == "rfc822" ||
-                         part.subtype == "global");
+    const bool opaque =
+        !message && (part.type == "multipart" || part.type == "message") &&
+        (part.type == "multipart" || part.subtype == "rfc822" || part.subtype == "global");
     Upper(opaque ? "application" : part.type);
     Raw(" ");
     Upper(opaque ? "octet-stream" : part.subtype);

@@ -1,10 +1,10 @@
 #include "libs/imap/text_match.h"
 
-#include <algorithm>
-#include <utility>
-
 #include <unicode/normalizer2.h>
 #include <unicode/unistr.h>
+
+#include <algorithm>
+#include <utility>
 
 #include "libs/base/ascii.h"
 

@@ -24,8 +24,8 @@ class UidSet {
  public:
   struct Range {
     uint32_t first = 0;
-    uint32_t last = 0;      // inclusive
-    uint32_t before = 0;    // members in all ranges in front
+    uint32_t last = 0;    // inclusive
+    uint32_t before = 0;  // members in all ranges in front
     uint32_t size() const { return last - first + 1; }
     friend bool operator==(const Range&, const Range&) = default;
   };

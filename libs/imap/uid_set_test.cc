@@ -1,10 +1,9 @@
 #include "libs/imap/uid_set.h"
 
 #include <algorithm>
+#include <catch2/catch.hpp>
 #include <random>
 #include <set>
-
-#include <catch2/catch.hpp>
 
 namespace godwit::imap {
 namespace {

@@ -60,7 +60,11 @@ class ListParser {
     if (lexer_.Take('<')) return AngleAddress();
     if (lexer_.Take('@')) return PlainAddress();
     if (lexer_.Take(':')) return Colon();
-    if (!phrase_.empty() && !after_angle) Add({.mailbox = phrase_});
+    if (!phrase_.empty() && !after_angle) {
+      Address address;
+      address.mailbox = phrase_;
+      Add(std::move(address));
+    }
     if (lexer_.Take(';')) {
       // Outside of a group a semicolon separates, as some mailers write it.
       if (in_group_) EndGroup();
@@ -96,7 +100,8 @@ class ListParser {
 
   // RFC 5322 §3.4: [display-name] "<" [obs-route] addr-spec ">".
   void AngleAddress() {
-    Address address{.name = phrase_};
+    Address address;
+    address.name = phrase_;
     lexer_.SkipSpaceAndComments();
     if (lexer_.peek() == '@') address.route = Route();
     address.mailbox = LocalPart();
@@ -113,7 +118,9 @@ class ListParser {
 
   // addr-spec alone, with the name in a comment after it, as it was once usual.
   void PlainAddress() {
-    Address address{.name = name_before_, .mailbox = local_};
+    Address address;
+    address.name = name_before_;
+    address.mailbox = local_;
     address.host = Domain();
     lexer_.SkipSpaceAndComments(&comment_);
     if (address.name.empty()) address.name = comment_;
@@ -127,12 +134,15 @@ class ListParser {
   void Colon() {
     if (in_group_) return;
     in_group_ = true;
-    Add({.kind = Address::Kind::kGroupStart, .mailbox = phrase_});
+    Address start;
+    start.kind = Address::Kind::kGroupStart;
+    start.mailbox = phrase_;
+    Add(std::move(start));
   }
 
   void EndGroup() {
     in_group_ = false;
-    list_.push_back({.kind = Address::Kind::kGroupEnd});
+    list_.emplace_back().kind = Address::Kind::kGroupEnd;
   }
 
   // "@a,@b:" without white space and without the colon.

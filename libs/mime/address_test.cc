@@ -114,7 +114,7 @@ TEST_CASE("Names are decoded and encoded", "[mime][unit]") {
   REQUIRE(list.size() == 1);
   CHECK(list[0].DecodedName() == "J\xc3\xb6rg");
   CHECK(list[0].Spec() == "a@b");
-  CHECK(QuotePhrase("J\xc3\xb6rg") == "=?UTF-8?Q?J=C3=B6rg?=");
+  CHECK(QuotePhrase("J\xc3\xb6rg Smith") == "=?UTF-8?Q?J=C3=B6rg_Smith?=");
   CHECK(QuotePhrase("Smith, Joe") == "\"Smith, Joe\"");
   CHECK(QuotePhrase("Joe Smith") == "Joe Smith");
   CHECK(QuotePhrase("a\r\nb") == "\"a  b\"");

@@ -43,7 +43,7 @@ TEST_CASE("SplitHeader takes every text", "[mime][unit]") {
       {"A: b\r\n \r\nC: d\r\n\r\n", 17, true, 2},  // a line of white space is a continuation
       {"A: b\rC: d\n\n", 11, true, 1},             // a bare CR ends nothing
       {": b\r\n\r\n", 7, true, 0},
-      {"N\xc3\xa9: b\r\n\r\n", 9, true, 0},
+      {"N\xc3\xa9: b\r\n\r\n", 10, true, 0},
   }));
   CAPTURE(row.text);
   const HeaderBlock block = SplitHeader(row.text);

@@ -30,7 +30,7 @@ TEST_CASE("ParseMediaType reads types and parameters", "[mime][unit]") {
       {"text/plain;;; charset=a;", "text/plain[charset=a]"},
       {"text/plain; junk; charset=a; =b; c=", "text/plain[charset=a][c=]"},
       {"text/plain; charset=a; charset=b", "text/plain[charset=a]"},
-      {"text/plain charset=a", "text/plain"},
+      {"text/plain charset=a", "text/plain[charset=a]"},
       // RFC 2231 §3 and §4.1
       {"message/external-body; access-type=URL; URL*0=\"ftp://\"; URL*1=\"cs.utk.edu/x\"",
        "message/external-body[access-type=URL][url=ftp://cs.utk.edu/x]"},

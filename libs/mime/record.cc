@@ -1,7 +1,6 @@
 #include "libs/mime/record.h"
 
 #include <cstdint>
-#include <limits>
 #include <optional>
 #include <utility>
 #include <vector>
@@ -212,7 +211,8 @@ class Reader {
 };
 
 Address Reader::ReadAddress() {
-  Address address{.kind = static_cast<Address::Kind>(Below(3))};
+  Address address;
+  address.kind = static_cast<Address::Kind>(Below(3));
   if (address.kind == Address::Kind::kGroupEnd) return address;
   address.name = String();
   address.route = String();

@@ -101,6 +101,8 @@ struct Summary {
   bool limited = false;         // a limit was reached: the structure does not tell everything
 
   // RFC 8970: up to 256 characters of text in UTF-8, white space collapsed, no control characters.
+  // From the first text/plain part that is no attachment, else from the first text/html; never
+  // from an embedded message. "" when there is nothing.
   std::string preview;
 
   std::optional<DateTime> sent;          // Date, where it makes sense

@@ -82,6 +82,15 @@ class MessageReader {
     return parser_.is_done();
   }
 
+  // The stream has ended. DataLoss when the message has not.
+  absl::Status FeedEnd() {
+    boost::system::error_code error;
+    // Beast asserts that there was a first byte.
+    if (parser_.got_some()) parser_.put_eof(error);
+    if (!error && parser_.is_done()) return absl::OkStatus();
+    return base::DataLoss("HTTP: the message was cut short");
+  }
+
   // Reads more, until `deadline`. OutOfRange at the end of the stream.
   base::Task<absl::Status> ReadMore(absl::Duration deadline) {
     while (true) {
@@ -107,7 +116,8 @@ class MessageReader {
   bool woken_ = false;
 };
 
-// --- Server ---------------------------------------------------------------------------------------
+// --- Server
+// ---------------------------------------------------------------------------------------
 
 class ServerConnection {
  public:
@@ -197,8 +207,7 @@ base::Task<bool> ServerConnection::ServeOne() {
   request.tls = stream_->is_tls();
   HttpResponse response = co_await (*handler_)(request);
   const bool keep_alive = message.keep_alive() && !reader.woken();
-  absl::Status sent =
-      co_await Answer(std::move(response), keep_alive, request.method == "HEAD");
+  absl::Status sent = co_await Answer(std::move(response), keep_alive, request.method == "HEAD");
   co_return sent.ok() && keep_alive;
 }
 
@@ -231,7 +240,8 @@ base::Task<void> ServerConnection::Refuse(absl::Status why) {
   absl::Status ignored = co_await Answer(HttpResponse::Text(status, "refused\n"), false, false);
 }
 
-// --- Client ---------------------------------------------------------------------------------------
+// --- Client
+// ---------------------------------------------------------------------------------------
 
 struct Url {
   bool tls = false;
@@ -254,7 +264,8 @@ absl::StatusOr<Url> ParseUrl(std::string_view text) {
   url.authority = text.substr(0, path);
   url.target = text.substr(path);
   if (!url.target.starts_with('/')) url.target.insert(0, "/");
-  const bool clean = std::all_of(text.begin(), text.end(), [](char c) { return c > 32 && c < 127; });
+  const bool clean =
+      std::all_of(text.begin(), text.end(), [](char c) { return c > 32 && c < 127; });
   if (!clean || url.authority.empty() || url.authority.find('@') != std::string::npos) {
     return base::InvalidArgument("bad URL");
   }
@@ -290,12 +301,7 @@ base::Task<absl::Status> ReadResponse(MessageReader<ResponseParser>* reader,
     if (more.ok()) continue;
     if (!absl::IsOutOfRange(more)) co_return more;
     // RFC 9112 §8: without a length the end of the connection ends the body; with one it cuts it.
-    boost::system::error_code error;
-    reader->parser().put_eof(error);
-    if (error || !reader->parser().is_done()) {
-      co_return base::DataLoss("HTTP: the answer was cut short");
-    }
-    co_return absl::OkStatus();
+    co_return reader->FeedEnd();
   }
 }
 

@@ -259,7 +259,8 @@ base::Task<void> Listener::Acceptor::ReadProxyHeader(std::shared_ptr<Acceptor> s
   (*self->handler_)(std::move(stream));
 }
 
-// --- Listener -------------------------------------------------------------------------------------
+// --- Listener
+// -------------------------------------------------------------------------------------
 
 absl::StatusOr<std::unique_ptr<Listener>> Listener::Start(ReactorPool* pool, ListenOptions options,
                                                           Handler handler) {

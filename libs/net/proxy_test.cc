@@ -58,14 +58,15 @@ TEST_CASE("ProxyParser gives the same header for every split and leaves what fol
       {V2(0x21, 0x11, kTcp4Body), Addresses("192.0.2.1:12345", "198.51.100.2:25")},
       {V2(0x21, 0x11, kTcp4Body + std::string(300, '\x04')),
        Addresses("192.0.2.1:12345", "198.51.100.2:25")},
-      {V2(0x21, 0x21, std::string(15, '\0') + "\x01" + std::string(15, '\0') + "\x02" +
-                          std::string("\x00\x07\x00\x08", 4)),
+      {V2(0x21, 0x21,
+          std::string(15, '\0') + "\x01" + std::string(15, '\0') + "\x02" +
+              std::string("\x00\x07\x00\x08", 4)),
        Addresses("[::1]:7", "[::2]:8")},
-      {V2(0x20, 0x00, ""), ProxyHeader()},             // LOCAL: a health check
-      {V2(0x20, 0x11, kTcp4Body), ProxyHeader()},      // LOCAL: addresses do not count
-      {V2(0x20, 0x11, "abc"), ProxyHeader()},          // nor does their length
-      {V2(0x21, 0x00, "tlvs"), ProxyHeader()},         // UNSPEC
-      {V2(0x21, 0x12, kTcp4Body), ProxyHeader()},      // UDP
+      {V2(0x20, 0x00, ""), ProxyHeader()},                     // LOCAL: a health check
+      {V2(0x20, 0x11, kTcp4Body), ProxyHeader()},              // LOCAL: addresses do not count
+      {V2(0x20, 0x11, "abc"), ProxyHeader()},                  // nor does their length
+      {V2(0x21, 0x00, "tlvs"), ProxyHeader()},                 // UNSPEC
+      {V2(0x21, 0x12, kTcp4Body), ProxyHeader()},              // UDP
       {V2(0x21, 0x31, std::string(216, 'x')), ProxyHeader()},  // Unix socket
   }));
   CAPTURE(row.wire);
@@ -77,9 +78,9 @@ TEST_CASE("ProxyParser gives the same header for every split and leaves what fol
 }
 
 TEST_CASE("ProxyParser wants more for every beginning of a header", "[net][unit]") {
-  const std::string wire = GENERATE_COPY(
-      as<std::string>(), "PROXY TCP4 192.0.2.1 198.51.100.2 12345 25\r\n",
-      V2(0x21, 0x11, kTcp4Body + "tlv"));
+  const std::string wire =
+      GENERATE_COPY(as<std::string>(), "PROXY TCP4 192.0.2.1 198.51.100.2 12345 25\r\n",
+                    V2(0x21, 0x11, kTcp4Body + "tlv"));
   for (size_t size = 1; size < wire.size(); ++size) {
     CAPTURE(size);
     CHECK(Parse({std::string_view(wire).substr(0, size)}).result == ProxyResult(ProxyNeedMore()));
@@ -97,14 +98,13 @@ TEST_CASE("ProxyParser refuses what is malformed, in the same words for every sp
       "PROXY TCP4 1.1.1.1\r 2.2.2.2 1 2\r\n", "PROXY UNKNOWNX\r\n", "PROXY \r\n",
       "PROXY UNKNOWN " + std::string(100, 'x') + "\r\n", "\r\nEHLO\r\n", "GET / HTTP/1.1\r\n",
       V2(0x11, 0x11, kTcp4Body), V2(0x22, 0x11, kTcp4Body), V2(0x21, 0x41, kTcp4Body),
-      V2(0x21, 0x13, kTcp4Body), V2(0x21, 0x11, kTcp4Body.substr(1)),
-      V2(0x21, 0x21, kTcp4Body), V2(0x21, 0x11, std::string(4097, 'x')));
+      V2(0x21, 0x13, kTcp4Body), V2(0x21, 0x11, kTcp4Body.substr(1)), V2(0x21, 0x21, kTcp4Body),
+      V2(0x21, 0x11, std::string(4097, 'x')));
   CAPTURE(wire);
   const ProxyResult whole = Parse({wire}).result;
   CHECK(std::holds_alternative<ProxyMalformed>(whole));
-  testing::ForEachSplit(wire, [&](const testing::Chunks& chunks) {
-    CHECK(Parse(chunks).result == whole);
-  });
+  testing::ForEachSplit(
+      wire, [&](const testing::Chunks& chunks) { CHECK(Parse(chunks).result == whole); });
 }
 
 }  // namespace

@@ -67,7 +67,8 @@ struct Timer::Impl {
   Impl** link = nullptr;
 };
 
-// --- Buffer ---------------------------------------------------------------------------------------
+// --- Buffer
+// ---------------------------------------------------------------------------------------
 
 Buffer::~Buffer() {
   if (data_ != nullptr) reactor_->ReturnBuffer(data_);
@@ -88,7 +89,8 @@ void Reactor::ReturnBuffer(char* data) {
   }
 }
 
-// --- Reactor --------------------------------------------------------------------------------------
+// --- Reactor
+// --------------------------------------------------------------------------------------
 
 Reactor::Reactor() : Reactor(Options()) {}
 
@@ -196,7 +198,8 @@ void Reactor::Unlink(Descriptor* descriptor) {
   --descriptor_count_;
 }
 
-// --- Deadlines ------------------------------------------------------------------------------------
+// --- Deadlines
+// ------------------------------------------------------------------------------------
 
 void Reactor::Deadline::Arm(Reactor* reactor, absl::Duration timeout) {
   Disarm();
@@ -253,7 +256,8 @@ void Reactor::Sweep() {
   }
 }
 
-// --- Timer ----------------------------------------------------------------------------------------
+// --- Timer
+// ----------------------------------------------------------------------------------------
 
 Timer::Timer(Reactor* reactor) : impl_(std::make_unique<Impl>(reactor)) {}
 
@@ -261,8 +265,8 @@ Timer::~Timer() { GODWIT_CHECK(!impl_->waiter); }
 
 base::Task<bool> Timer::Wait(absl::Duration duration) {
   GODWIT_CHECK(!impl_->waiter && base::Executor::Current() == impl_->reactor);
-  impl_->timer.expires_after(absl::ToChronoNanoseconds(
-      impl_->reactor->stopping() ? absl::ZeroDuration() : duration));
+  impl_->timer.expires_after(
+      absl::ToChronoNanoseconds(impl_->reactor->stopping() ? absl::ZeroDuration() : duration));
   const bool passed = co_await Impl::Awaiter{impl_.get()};
   co_return passed;
 }
@@ -286,7 +290,8 @@ void Timer::Impl::End(bool passed) {
   std::exchange(waiter, nullptr).resume();
 }
 
-// --- Descriptor -----------------------------------------------------------------------------------
+// --- Descriptor
+// -----------------------------------------------------------------------------------
 
 struct Descriptor::Native {
   explicit Native(io_context& context) : descriptor(context) {}
@@ -294,7 +299,7 @@ struct Descriptor::Native {
 };
 
 Descriptor::Descriptor(Reactor* reactor, int fd) : reactor_(reactor), fd_(fd) {
-  GODWIT_CHECK(base::Executor::Current() == reactor);
+  GODWIT_CHECK(reactor->IsThread());
   native_ = std::make_unique<Native>(reactor->impl_->context);
   boost::system::error_code error;
   if (!reactor->stopping()) native_->descriptor.assign(fd, error);
@@ -324,7 +329,7 @@ void Descriptor::Wake() {
 
 void Descriptor::Close() {
   if (fd_ < 0) return;
-  GODWIT_CHECK(base::Executor::Current() == reactor_);
+  GODWIT_CHECK(reactor_->IsThread());
   fd_ = -1;
   reactor_->Unlink(this);
   // Pending waits are posted as aborted; they do not need Asio's object any more, and without it
@@ -360,8 +365,8 @@ void Descriptor::Waiter::await_suspend(std::coroutine_handle<> handle) {
 }
 
 void Descriptor::Waiter::Begin() {
-  const auto type = direction_ == Direction::kRead ? NativeDescriptor::wait_read
-                                                   : NativeDescriptor::wait_write;
+  const auto type =
+      direction_ == Direction::kRead ? NativeDescriptor::wait_read : NativeDescriptor::wait_write;
   owner_->native_->descriptor.async_wait(type, [this](boost::system::error_code error) {
     End(static_cast<bool>(error), error == boost::asio::error::operation_aborted);
   });
@@ -390,7 +395,8 @@ void Descriptor::Waiter::OnDeadline() {
   owner_->native_->descriptor.cancel(ignored);
 }
 
-// --- ReactorPool ----------------------------------------------------------------------------------
+// --- ReactorPool
+// ----------------------------------------------------------------------------------
 
 ReactorPool::ReactorPool() : ReactorPool(Options()) {}
 

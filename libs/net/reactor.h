@@ -148,6 +148,8 @@ class Reactor : public base::Executor {
   friend class Timer;
   struct Impl;  // the only place that knows Asio
 
+  // This thread, or any while no loop is running (tests, start-up).
+  bool IsThread() const { return base::Executor::Current() == this || !running_; }
   void ReturnBuffer(char* data);
   void BeginStop();
   // After BeginStop: lets what is left run to its end.

@@ -95,7 +95,8 @@ void Stream::set_addresses(const Endpoint& peer, const Endpoint& local) {
   local_ = local;
 }
 
-// --- Reading --------------------------------------------------------------------------------------
+// --- Reading
+// --------------------------------------------------------------------------------------
 
 base::Task<Ready> Stream::WaitReadable(absl::Duration idle_timeout) {
   if (HasBufferedInput() && !closed()) co_return Ready::kReadable;
@@ -142,7 +143,8 @@ base::Task<Input> Stream::Read(absl::Duration idle_timeout) {
 
 bool Stream::HasBufferedInput() const { return tls_ && tls_->HasPending(); }
 
-// --- Writing --------------------------------------------------------------------------------------
+// --- Writing
+// --------------------------------------------------------------------------------------
 
 base::Task<absl::Status> Stream::AwaitUntil(Descriptor::Direction direction,
                                             absl::Duration deadline) {
@@ -213,7 +215,8 @@ base::Task<absl::Status> Stream::WriteTls(std::vector<std::string_view> pieces) 
   co_return absl::OkStatus();
 }
 
-// --- TLS ------------------------------------------------------------------------------------------
+// --- TLS
+// ------------------------------------------------------------------------------------------
 
 base::Task<absl::Status> Stream::StartTlsServer(std::shared_ptr<TlsContext> context,
                                                 absl::Duration timeout) {
@@ -238,15 +241,15 @@ base::Task<absl::Status> Stream::StartTls(std::shared_ptr<TlsContext> context,
     const auto step = tls_->Handshake();
     if (!step.ok()) co_return step.status();
     if (*step == TlsConnection::Step::kDone) co_return absl::OkStatus();
-    const auto direction = *step == TlsConnection::Step::kWantRead
-                               ? Descriptor::Direction::kRead
-                               : Descriptor::Direction::kWrite;
+    const auto direction = *step == TlsConnection::Step::kWantRead ? Descriptor::Direction::kRead
+                                                                   : Descriptor::Direction::kWrite;
     absl::Status ready = co_await AwaitUntil(direction, deadline);
     if (!ready.ok()) co_return base::Annotate(ready, "TLS handshake");
   }
 }
 
-// --- The end --------------------------------------------------------------------------------------
+// --- The end
+// --------------------------------------------------------------------------------------
 
 base::Task<void> Stream::Shutdown(absl::Duration linger) {
   if (closed()) co_return;

@@ -76,8 +76,8 @@ TEST_CASE("WritePieces writes all pieces in order, empty and large ones too", "[
   const std::string big = Pattern(1'000'000);
   CHECK(reactor.RunUntilDone(ReadAll(&reactor, {"", "a", "", "bc", ""})) == "abc");
   CHECK(reactor.RunUntilDone(ReadAll(&reactor, {""})).empty());
-  CHECK((reactor.RunUntilDone(ReadAll(&reactor, {"x", big, "", big, "y"})) ==
-         "x" + big + big + "y"));
+  CHECK(
+      (reactor.RunUntilDone(ReadAll(&reactor, {"x", big, "", big, "y"})) == "x" + big + big + "y"));
   std::string many_want;
   std::vector<std::string> many;
   for (int i = 0; i < 500; ++i) many_want += many.emplace_back(std::to_string(i));
@@ -97,8 +97,7 @@ base::Task<absl::Duration> TimeoutOf(Reactor* reactor) {
   co_return reactor->Now() - before;
 }
 
-TEST_CASE("An idle peer gives kTimeout, not early, and the stream stays usable",
-          "[net][stream]") {
+TEST_CASE("An idle peer gives kTimeout, not early, and the stream stays usable", "[net][stream]") {
   Reactor reactor(Quick());
   const absl::Duration took = reactor.RunUntilDone(TimeoutOf(&reactor));
   CHECK(took >= absl::Milliseconds(50));
@@ -172,7 +171,7 @@ base::Task<bool> WakeAllTest(Reactor* reactor) {
   reactor->WakeAll();
   const Ready one = co_await left->WaitReadable(absl::Seconds(5));
   const Ready other = co_await right->WaitReadable(absl::Seconds(5));
-  co_return one == Ready::kWoken && other == Ready::kWoken && reactor->descriptor_count() == 2;
+  co_return one == Ready::kWoken&& other == Ready::kWoken && reactor->descriptor_count() == 2;
 }
 
 TEST_CASE("WakeAll reaches every stream", "[net][stream]") {
@@ -273,8 +272,8 @@ TEST_CASE("Shutdown lingers until the peer closes", "[net][stream]") {
   CHECK(reactor.RunUntilDone(LingerTest(&reactor)));
 }
 
-// --- Over TCP -------------------------------------------------------------------------------------
-
+// --- Over TCP
+// -------------------------------------------------------------------------------------
 
 base::Task<StreamPtr> ConnectPair(Reactor* reactor, StreamPtr* server) {
   ListenOptions options;
@@ -370,7 +369,8 @@ TEST_CASE("A full backlog ends in DeadlineExceeded", "[net][stream]") {
   close(fd);
 }
 
-// --- Reader ---------------------------------------------------------------------------------------
+// --- Reader
+// ---------------------------------------------------------------------------------------
 
 base::Task<bool> ReaderTest(Reactor* reactor) {
   auto [left, right] = Stream::Pair(reactor);

@@ -88,8 +88,7 @@ bssl::UniquePtr<CRYPTO_BUFFER> ToBuffer(X509* certificate) {
   uint8_t* der = nullptr;
   const int size = i2d_X509(certificate, &der);
   if (size < 0) return nullptr;
-  bssl::UniquePtr<CRYPTO_BUFFER> buffer(
-      CRYPTO_BUFFER_new(der, static_cast<size_t>(size), nullptr));
+  bssl::UniquePtr<CRYPTO_BUFFER> buffer(CRYPTO_BUFFER_new(der, static_cast<size_t>(size), nullptr));
   OPENSSL_free(der);
   return buffer;
 }
@@ -166,8 +165,8 @@ const LoadedCertificate& Choose(const ServerState& state, std::string_view name,
 }
 
 ssl_select_cert_result_t SelectCertificate(const SSL_CLIENT_HELLO* hello) {
-  const auto* state = static_cast<const ServerState*>(
-      SSL_CTX_get_app_data(SSL_get_SSL_CTX(hello->ssl)));
+  const auto* state =
+      static_cast<const ServerState*>(SSL_CTX_get_app_data(SSL_get_SSL_CTX(hello->ssl)));
   // The library has read the name already; it refuses malformed ones.
   const char* name = SSL_get_servername(hello->ssl, TLSEXT_NAMETYPE_host_name);
   const std::string wanted = name != nullptr ? base::Lower(name) : "";
@@ -179,9 +178,9 @@ int SelectAlpn(SSL*, const uint8_t** out, uint8_t* out_size, const uint8_t* in, 
                void* arg) {
   const auto* state = static_cast<const ServerState*>(arg);
   // RFC 7301 §3.2: the server's order decides; without overlap the handshake ends.
-  const int found = SSL_select_next_proto(
-      const_cast<uint8_t**>(out), out_size, reinterpret_cast<const uint8_t*>(state->alpn.data()),
-      static_cast<unsigned>(state->alpn.size()), in, in_size);
+  const int found = SSL_select_next_proto(const_cast<uint8_t**>(out), out_size,
+                                          reinterpret_cast<const uint8_t*>(state->alpn.data()),
+                                          static_cast<unsigned>(state->alpn.size()), in, in_size);
   return found == OPENSSL_NPN_NEGOTIATED ? SSL_TLSEXT_ERR_OK : SSL_TLSEXT_ERR_ALERT_FATAL;
 }
 
@@ -220,8 +219,7 @@ absl::Status Trust(SSL_CTX* context, const std::string& ca_file) {
 int StateIndex() {
   // Frees the ServerState together with its SSL_CTX.
   static const int index = SSL_CTX_get_ex_new_index(
-      0, nullptr, nullptr, nullptr,
-      [](void*, void* pointer, CRYPTO_EX_DATA*, int, long, void*) {
+      0, nullptr, nullptr, nullptr, [](void*, void* pointer, CRYPTO_EX_DATA*, int, long, void*) {
         delete static_cast<ServerState*>(pointer);
       });
   return index;
@@ -230,7 +228,8 @@ int StateIndex() {
 }  // namespace
 
 absl::StatusOr<TlsContext::Context> TlsContext::BuildServer(const TlsServerOptions& options) {
-  if (options.certificates.empty()) return base::InvalidArgument("a TLS server needs a certificate");
+  if (options.certificates.empty())
+    return base::InvalidArgument("a TLS server needs a certificate");
   auto state = std::make_unique<ServerState>();
   state->alpn = AlpnWire(options.alpn);
   for (const TlsCertificate& each : options.certificates) {
@@ -331,7 +330,8 @@ TlsContext::Context TlsContext::current() const {
 
 namespace {
 
-absl::Status SetServerName(SSL* ssl, std::string_view server_name, ServerVerification verification) {
+absl::Status SetServerName(SSL* ssl, std::string_view server_name,
+                           ServerVerification verification) {
   if (server_name.ends_with('.')) server_name.remove_suffix(1);
   const std::string name(server_name);
   const bool check = verification == ServerVerification::kHostName;
@@ -350,7 +350,8 @@ absl::Status SetServerName(SSL* ssl, std::string_view server_name, ServerVerific
     return base::InvalidArgument("bad server name: " + Reason());
   }
   if (!check) return absl::OkStatus();
-  SSL_set_hostflags(ssl, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS | X509_CHECK_FLAG_NEVER_CHECK_SUBJECT);
+  SSL_set_hostflags(ssl,
+                    X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS | X509_CHECK_FLAG_NEVER_CHECK_SUBJECT);
   return SSL_set1_host(ssl, name.c_str()) ? absl::OkStatus()
                                           : base::InvalidArgument("bad name to verify");
 }

@@ -1,8 +1,12 @@
 // TLS over socket pairs: handshakes, upgrade, certificates by name, mutual TLS, reload, endings.
 
+#include <fcntl.h>
+#include <openssl/ssl.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include <catch2/catch.hpp>
+#include <thread>
 
 #include "libs/base/status.h"
 #include "libs/net/reactor.h"
@@ -136,8 +140,8 @@ TEST_CASE("A client refuses a wrong name, a strange authority and an expired cer
   TlsServerOptions strange = ServerOptions();
   strange.certificates = {FromFiles(world.stranger.Issue({.names = {"mx.example.org"}}))};
   TlsServerOptions expired = ServerOptions();
-  expired.certificates = {FromFiles(
-      world.authority.Issue({.names = {"mx.example.org"}, .lifetime = -absl::Hours(1)}))};
+  expired.certificates = {
+      FromFiles(world.authority.Issue({.names = {"mx.example.org"}, .lifetime = -absl::Hours(1)}))};
   const Handshake name = Run(Server(ServerOptions()), Client(ClientOptions()), "other.example");
   const Handshake authority = Run(Server(strange), Client(ClientOptions()), "mx.example.org");
   const Handshake date = Run(Server(expired), Client(ClientOptions()), "mx.example.org");
@@ -145,7 +149,8 @@ TEST_CASE("A client refuses a wrong name, a strange authority and an expired cer
     CHECK(absl::IsFailedPrecondition(each->client));
     CHECK_FALSE(each->server.ok());
   }
-  CHECK_THAT(base::ToString(name.client), Catch::Contains("Hostname mismatch", Catch::CaseSensitive::No));
+  CHECK_THAT(base::ToString(name.client),
+             Catch::Contains("Hostname mismatch", Catch::CaseSensitive::No));
   CHECK_THAT(base::ToString(date.client), Catch::Contains("expired"));
 
   TlsClientOptions opportunistic = ClientOptions();
@@ -162,8 +167,7 @@ TEST_CASE("A client refuses a wrong name, a strange authority and an expired cer
 }
 
 TEST_CASE("A verifying client without a name is refused before it speaks", "[net][tls]") {
-  CHECK(absl::IsInvalidArgument(
-      Client(ClientOptions())->NewConnection("").status()));
+  CHECK(absl::IsInvalidArgument(Client(ClientOptions())->NewConnection("").status()));
 }
 
 struct SniRow {
@@ -195,13 +199,12 @@ TEST_CASE("The certificate follows the server name", "[net][tls]") {
 
 TEST_CASE("RSA certificates work", "[net][tls]") {
   TlsServerOptions options = ServerOptions();
-  options.certificates = {FromFiles(TheWorld().authority.Issue(
-      {.names = {"mx.example.org"}, .key = KeyKind::kRsa2048}))};
+  options.certificates = {FromFiles(
+      TheWorld().authority.Issue({.names = {"mx.example.org"}, .key = KeyKind::kRsa2048}))};
   CHECK(Run(Server(options), Client(ClientOptions()), "mx.example.org").client.ok());
 }
 
-TEST_CASE("Mutual TLS: required, optional, strange and missing client certificates",
-          "[net][tls]") {
+TEST_CASE("Mutual TLS: required, optional, strange and missing client certificates", "[net][tls]") {
   World& world = TheWorld();
   TlsServerOptions options = ServerOptions();
   options.client_certificates = ClientCertificates::kRequired;
@@ -226,8 +229,7 @@ TEST_CASE("Mutual TLS: required, optional, strange and missing client certificat
   CHECK_FALSE(Run(Server(options), Client(stranger), "mx.example.org").server.ok());
 }
 
-TEST_CASE("ALPN: the server's order decides, no overlap ends it, no offer is fine",
-          "[net][tls]") {
+TEST_CASE("ALPN: the server's order decides, no overlap ends it, no offer is fine", "[net][tls]") {
   TlsServerOptions options = ServerOptions();
   options.alpn = {"h2", "http/1.1"};
   TlsClientOptions both = ClientOptions();
@@ -291,7 +293,96 @@ TEST_CASE("Contexts name the file that is wrong", "[net][tls]") {
              Catch::Contains("/nonexistent.pem"));
 }
 
-// --- The upgrade and the stream --------------------------------------------------------------------
+// --- Clients of other kinds, with BoringSSL directly and a thread of their own
+// ---------------------
+
+struct RawOptions {
+  uint16_t max_version = TLS1_3_VERSION;
+  const char* signatures = "";
+  bssl::UniquePtr<SSL_SESSION>* session = nullptr;  // in: to resume; out: the new ticket
+};
+
+// Connects on `fd` (blocking), sends a line, reads it back. True when all of it worked.
+bool RunRawClient(int fd, const RawOptions* options) {
+  static bssl::UniquePtr<SSL_SESSION>* ticket;
+  ticket = options->session;
+  bssl::UniquePtr<SSL_CTX> context(SSL_CTX_new(TLS_method()));
+  SSL_CTX_set_max_proto_version(context.get(), options->max_version);
+  SSL_CTX_set_session_cache_mode(context.get(), SSL_SESS_CACHE_CLIENT);
+  SSL_CTX_sess_set_new_cb(context.get(), [](SSL*, SSL_SESSION* session) {
+    if (ticket == nullptr) return 0;
+    ticket->reset(session);
+    return 1;
+  });
+  bssl::UniquePtr<SSL> ssl(SSL_new(context.get()));
+  if (*options->signatures != '\0') SSL_set1_sigalgs_list(ssl.get(), options->signatures);
+  if (ticket != nullptr && *ticket) SSL_set_session(ssl.get(), ticket->get());
+  SSL_set_fd(ssl.get(), fd);
+  char byte = 'x';
+  const bool ok = SSL_connect(ssl.get()) == 1 && SSL_write(ssl.get(), &byte, 1) == 1 &&
+                  SSL_read(ssl.get(), &byte, 1) == 1;
+  SSL_shutdown(ssl.get());
+  close(fd);
+  return ok;
+}
+
+Handshake RunRaw(const Context& server, const RawOptions& options) {
+  int fds[2];
+  REQUIRE(socketpair(AF_UNIX, SOCK_STREAM, 0, fds) == 0);
+  Handshake result;
+  std::thread client([&] {
+    result.client = RunRawClient(fds[1], &options) ? absl::OkStatus() : base::Unavailable("raw");
+  });
+  REQUIRE(fcntl(fds[0], F_SETFL, O_NONBLOCK) == 0);
+  Reactor reactor;
+  Stream stream(&reactor, fds[0]);
+  bool done = false;
+  base::SpawnOn(&reactor, Echo(&stream, server, &result, &done));
+  reactor.RunUntilDone(Until(&reactor, &done));
+  client.join();
+  return result;
+}
+
+TEST_CASE("A TLS 1.2 client is served, unless the floor is 1.3", "[net][tls]") {
+  RawOptions old;
+  old.max_version = TLS1_2_VERSION;
+  TlsServerOptions options = ServerOptions();
+  const Handshake result = RunRaw(Server(options), old);
+  CHECK(result.client.ok());
+  CHECK(result.server_info.version == "TLSv1.2");
+  CHECK(result.server_info.cipher.starts_with("TLS_ECDHE_ECDSA_WITH_"));
+  options.min_version = TlsVersion::kTls13;
+  CHECK(absl::IsFailedPrecondition(RunRaw(Server(options), old).server));
+  old.max_version = TLS1_1_VERSION;
+  CHECK(absl::IsFailedPrecondition(RunRaw(Server(ServerOptions()), old).server));
+}
+
+TEST_CASE("Of two certificates for a name the client gets one that it can verify", "[net][tls]") {
+  TlsServerOptions options = ServerOptions();
+  options.certificates.push_back(FromFiles(
+      TheWorld().authority.Issue({.names = {"mx.example.org"}, .key = KeyKind::kRsa2048})));
+  const Context server = Server(options);
+  RawOptions client;
+  client.max_version = TLS1_2_VERSION;  // whose cipher names tell the kind of key
+  CHECK(RunRaw(server, client).server_info.cipher.starts_with("TLS_ECDHE_ECDSA_WITH_"));
+  client.signatures = "RSA+SHA256:RSA-PSS+SHA256";
+  CHECK(RunRaw(server, client).server_info.cipher.starts_with("TLS_ECDHE_RSA_WITH_"));
+}
+
+TEST_CASE("Sessions resume with tickets and do not without", "[net][tls]") {
+  TlsServerOptions options = ServerOptions();
+  options.session_tickets = GENERATE(true, false);
+  const Context server = Server(options);
+  bssl::UniquePtr<SSL_SESSION> session;
+  RawOptions client;
+  client.session = &session;
+  CHECK_FALSE(RunRaw(server, client).server_info.resumed);
+  CHECK(static_cast<bool>(session) == options.session_tickets);
+  CHECK(RunRaw(server, client).server_info.resumed == options.session_tickets);
+}
+
+// --- The upgrade and the stream
+// --------------------------------------------------------------------
 
 base::Task<void> StartTlsPeer(Stream* stream, Context context, bool* done) {
   Reader reader(stream);

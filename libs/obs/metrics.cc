@@ -43,9 +43,11 @@ template <>
 struct Maker<Histogram> {
   static Histogram Make(const std::string& name, const std::string& help,
                         const prometheus::Labels& labels, const std::vector<double>& bounds) {
-    return Histogram(
-        &prometheus::BuildHistogram().Name(name).Help(help).Register(Registry()).Add(labels,
-                                                                                     bounds));
+    return Histogram(&prometheus::BuildHistogram()
+                          .Name(name)
+                          .Help(help)
+                          .Register(Registry())
+                          .Add(labels, bounds));
   }
 };
 
@@ -69,7 +71,7 @@ std::vector<std::vector<std::string>> Combinations(const std::vector<Label>& lab
 
 const std::vector<double> kSeconds = {0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25,
                                       0.5,   1,      2.5,   5,    10,    30,   60};
-const std::vector<double> kBytes = {256,    1024,    4096,    16384,   65536,
+const std::vector<double> kBytes = {256,    1024,    4096,    16384,    65536,
                                     262144, 1048576, 4194304, 16777216, 67108864};
 
 Counter::Counter(const std::string& name, const std::string& help)

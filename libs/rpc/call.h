@@ -28,6 +28,7 @@
 #include "libs/base/status.h"
 #include "libs/base/task.h"
 #include "libs/rpc/status.h"
+#include "libs/rpc/trace.h"
 
 namespace godwit::rpc {
 
@@ -111,6 +112,9 @@ class ClientStream {
     if (!status.ok()) co_return FromGrpc(status);
     co_return std::move(reactor->reply);
   }
+
+  // Gives up: a Write() or Finish() under way ends with an error (Cancelled).
+  void Cancel() { reactor_->context.TryCancel(); }
 
  private:
   struct Reactor : grpc::ClientWriteReactor<Request> {

@@ -13,8 +13,8 @@
 // Who may call what is decided in one place, before any handler: the method must stand in
 // `callers` and one name of the client's certificate (SAN DNS names; the common name when it has
 // none) in its list. An unlisted method is refused for everybody: PERMISSION_DENIED. Health
-// (grpc.health.v1) and reflection are open to every daemon of our CA. Start() refuses to run a
-// service that has a method without a line in `callers`, so that none is forgotten.
+// (grpc.health.v1) and reflection are open to every daemon of our CA. Start() refuses `callers`
+// that name a method that does not exist, or leave out a method of a service they name.
 //
 // Handlers: serve.h (coroutines) in rpc_service.cc. Connections live five minutes at most, so that
 // clients find new replicas.
@@ -50,8 +50,8 @@ struct ServerOptions {
 
 class Server {
  public:
-  // The services are the caller's and outlive the server. InvalidArgument: a method without
-  // callers, or the certificate files can't be read. Unavailable: the address can't be bound.
+  // The services are the caller's and outlive the server. InvalidArgument: `callers` as above, or
+  // a certificate file can't be read. Unavailable: the address can't be bound.
   static absl::StatusOr<std::unique_ptr<Server>> Start(ServerOptions options,
                                                        std::vector<grpc::Service*> services);
   // Shutdown(0).

@@ -5,6 +5,7 @@
 
 #include <string>
 
+#include "absl/status/status.h"
 #include "absl/time/time.h"
 
 namespace godwit::rpc {
@@ -15,5 +16,8 @@ struct TlsFiles {
   std::string key_file;
   absl::Duration reload = absl::Seconds(10);  // at least one second
 };
+
+// InvalidArgument with the name of the first file that can't be read.
+absl::Status CheckReadable(const TlsFiles& files);
 
 }  // namespace godwit::rpc

@@ -137,7 +137,7 @@ void StoreDuration(absl::Duration value, const FieldDescriptor& field, Message* 
   slot->GetReflection()->SetInt32(slot, type->FindFieldByName("nanos"), nanos);
 }
 
-#define GODWIT_STORE_(Kind, value)                             \
+#define GODWIT_STORE_(Kind, value)                                     \
   (field.is_repeated() ? reflection->Add##Kind(message, &field, value) \
                        : reflection->Set##Kind(message, &field, value))
 
@@ -148,7 +148,9 @@ void Store(const Value& value, const FieldDescriptor& field, Message* message) {
   const auto* reflection = message->GetReflection();
   switch (field.cpp_type()) {
     case FieldDescriptor::CPPTYPE_BOOL: GODWIT_STORE_(Bool, std::get<bool>(value)); break;
-    case FieldDescriptor::CPPTYPE_STRING: GODWIT_STORE_(String, std::get<std::string>(value)); break;
+    case FieldDescriptor::CPPTYPE_STRING:
+      GODWIT_STORE_(String, std::get<std::string>(value));
+      break;
     case FieldDescriptor::CPPTYPE_DOUBLE: GODWIT_STORE_(Double, std::get<double>(value)); break;
     case FieldDescriptor::CPPTYPE_FLOAT:
       GODWIT_STORE_(Float, static_cast<float>(std::get<double>(value)));

@@ -54,7 +54,7 @@ socklen_t FillAddress(const base::IpAddress& address, uint16_t port, sockaddr_st
 
 absl::StatusOr<int> Listen(const std::string& listen_on) {
   const auto endpoint = ParseEndpoint(listen_on);
-  const auto address = !endpoint              ? std::nullopt
+  const auto address = !endpoint                ? std::nullopt
                        : endpoint->host.empty() ? base::IpAddress::Parse("0.0.0.0")
                                                 : base::IpAddress::Parse(endpoint->host);
   if (!address) return base::InvalidArgument("metrics_listen: no ADDRESS:PORT: " + listen_on);

@@ -91,9 +91,7 @@ int ServiceMain::Fail(const absl::Status& status) {
   return is_configuration ? 2 : 1;
 }
 
-uint16_t ServiceMain::metrics_port() const {
-  return state_->metrics ? state_->metrics->port() : 0;
-}
+uint16_t ServiceMain::metrics_port() const { return state_->metrics ? state_->metrics->port() : 0; }
 
 void ServiceMain::SetReady(bool ready) {
   if (state_->metrics) state_->metrics->SetReady(ready);
@@ -141,6 +139,8 @@ void ServiceMain::Drain(Service* service) {
   // From now on the signals have their own effect: a second SIGTERM ends the process at once.
   const sigset_t signals = HandledSignals();
   signal(SIGHUP, SIG_IGN);
+  signal(SIGTERM, SIG_DFL);
+  signal(SIGINT, SIG_DFL);
   pthread_sigmask(SIG_UNBLOCK, &signals, nullptr);
   SetReady(false);
   absl::SleepFor(ToDuration(state_->common.drain().notice()));

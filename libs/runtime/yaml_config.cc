@@ -200,9 +200,8 @@ void Loader::MergeInto(const YAML::Node& merged, const std::string& path, int de
   }
   if (!merged.IsMap()) return Error(merged.Mark(), path, "<< needs a section to merge");
   for (auto& entry : EntriesOf(merged, path, depth)) {
-    const bool known = std::any_of(entries->begin(), entries->end(), [&](const auto& own) {
-      return own.first == entry.first;
-    });
+    const bool known = std::any_of(entries->begin(), entries->end(),
+                                   [&](const auto& own) { return own.first == entry.first; });
     if (!known) entries->push_back(std::move(entry));
   }
 }
@@ -250,8 +249,8 @@ void Loader::FillField(const YAML::Node& node, const FieldDescriptor& field,
   }
 }
 
-void Loader::FillList(const YAML::Node& node, const FieldDescriptor& field,
-                      const std::string& path, int depth, Message* message) {
+void Loader::FillList(const YAML::Node& node, const FieldDescriptor& field, const std::string& path,
+                      int depth, Message* message) {
   if (!node.IsSequence()) return Error(node.Mark(), path, "expected a list");
   size_t index = 0;
   for (const YAML::Node& item : node) {

@@ -1,9 +1,8 @@
 #include "libs/sasl/exchange.h"
 
+#include <catch2/catch.hpp>
 #include <string>
 #include <variant>
-
-#include <catch2/catch.hpp>
 
 #include "libs/base/encoding.h"
 
@@ -24,9 +23,9 @@ TEST_CASE("PLAIN gives the three fields of RFC 4616", "[sasl][unit]") {
 }
 
 TEST_CASE("PLAIN refuses messages that are not three fields", "[sasl][unit]") {
-  const std::string bytes = GENERATE(values<std::string>(
-      {"", "\0"s, "\0\0"s, "\0user\0"s, "\0\0pass"s, "user\0pass"s, "\0u\0p\0"s, "\0u\0\xff"s,
-       "\0u\0"s + std::string(1025, 'x')}));
+  const std::string bytes =
+      GENERATE(values<std::string>({"", "\0"s, "\0\0"s, "\0user\0"s, "\0\0pass"s, "user\0pass"s,
+                                    "\0u\0p\0"s, "\0u\0\xff"s, "\0u\0"s + std::string(1025, 'x')}));
   CAPTURE(bytes);
   auto exchange = Exchange::Start("PLAIN", {});
   CHECK(std::holds_alternative<Failure>(exchange->OnResponse(bytes)));

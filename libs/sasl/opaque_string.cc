@@ -1,10 +1,10 @@
 #include "libs/sasl/opaque_string.h"
 
-#include <string>
-
 #include <unicode/normalizer2.h>
 #include <unicode/uchar.h>
 #include <unicode/unistr.h>
+
+#include <string>
 
 #include "libs/base/ascii.h"
 #include "libs/base/status.h"

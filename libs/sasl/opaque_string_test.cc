@@ -1,9 +1,8 @@
 #include "libs/sasl/opaque_string.h"
 
+#include <catch2/catch.hpp>
 #include <string>
 #include <string_view>
-
-#include <catch2/catch.hpp>
 
 namespace godwit::sasl {
 namespace {
@@ -19,19 +18,19 @@ TEST_CASE("PreparePassword follows RFC 8265 section 4.3 and its limits", "[sasl]
       {"Correct Horse Battery Staple", "Correct Horse Battery Staple"},
       {"πßå", "πßå"},
       {"Jack of ♦s", "Jack of ♦s"},
-      {"foo\u1680bar", "foo bar"},       // OGHAM SPACE MARK becomes a space
-      {"A\u0308", "\u00c4"},             // NFC
-      {"\ufb01", "\ufb01"},              // no NFKC: the ligature stays
-      {"", ""},                          // zero length
-      {"my cat is a \x09 by", ""},       // a control
+      {"foo\u1680bar", "foo bar"},  // OGHAM SPACE MARK becomes a space
+      {"A\u0308", "\u00c4"},        // NFC
+      {"\ufb01", "\ufb01"},         // no NFKC: the ligature stays
+      {"", ""},                     // zero length
+      {"my cat is a \x09 by", ""},  // a control
       {std::string("nul\0", 4), ""},
       {"\x7f", ""},
-      {"caf\xe9", ""},                   // not UTF-8
-      {"a\u200bb", ""},                  // default ignorable
-      {"a\u200db", ""},                  // ZWJ without a virama
+      {"caf\xe9", ""},                                           // not UTF-8
+      {"a\u200bb", ""},                                          // default ignorable
+      {"a\u200db", ""},                                          // ZWJ without a virama
       {"\u0915\u094d\u200d\u0937", "\u0915\u094d\u200d\u0937"},  // ZWJ after a virama
-      {"\u1100", ""},                    // old Hangul jamo
-      {"\u0378", ""},                    // unassigned
+      {"\u1100", ""},                                            // old Hangul jamo
+      {"\u0378", ""},                                            // unassigned
   }));
   CAPTURE(row.given);
   const auto prepared = PreparePassword(row.given);

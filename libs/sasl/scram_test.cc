@@ -1,7 +1,6 @@
+#include <catch2/catch.hpp>
 #include <string>
 #include <string_view>
-
-#include <catch2/catch.hpp>
 
 #include "libs/base/encoding.h"
 #include "libs/sasl/scram_server.h"
@@ -20,12 +19,9 @@ struct Vector {
   std::string signature;
 };
 
-const Vector kSha1 = {ScramHash::kSha1,
-                      "fyko+d2lbbFgONRv9qkxdawL",
-                      "3rfcNHYJY1ZVvWVs7j",
-                      "QSXCR+Q6sek8bf92",
-                      "v0X8v3Bz2T0CJGbJQyF0X+HI4Ts=",
-                      "rmF9pqV8S7suAoZWja4dJRkFsKQ="};
+const Vector kSha1 = {
+    ScramHash::kSha1,   "fyko+d2lbbFgONRv9qkxdawL",     "3rfcNHYJY1ZVvWVs7j",
+    "QSXCR+Q6sek8bf92", "v0X8v3Bz2T0CJGbJQyF0X+HI4Ts=", "rmF9pqV8S7suAoZWja4dJRkFsKQ="};
 const Vector kSha256 = {ScramHash::kSha256,
                         "rOprNGfwEbeRWgbNEkqO",
                         "%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0",
@@ -110,10 +106,10 @@ TEST_CASE("ScramServer decodes names and authorization identities", "[sasl][unit
 
 TEST_CASE("ScramServer refuses a final message of another exchange", "[sasl][unit]") {
   const std::string nonce = kSha256.client_nonce + kSha256.server_nonce;
-  const std::string message = GENERATE_COPY(values<std::string>({
-      "", "c=biws,r=" + nonce, "c=biws,r=" + nonce + "x,p=" + kSha256.proof,
-      "c=eSws,r=" + nonce + ",p=" + kSha256.proof, "r=" + nonce + ",c=biws,p=" + kSha256.proof,
-      "c=biws,r=" + nonce + ",p=%%%", "c=biws,r=" + nonce + ",p="}));
+  const std::string message = GENERATE_COPY(values<std::string>(
+      {"", "c=biws,r=" + nonce, "c=biws,r=" + nonce + "x,p=" + kSha256.proof,
+       "c=eSws,r=" + nonce + ",p=" + kSha256.proof, "r=" + nonce + ",c=biws,p=" + kSha256.proof,
+       "c=biws,r=" + nonce + ",p=%%%", "c=biws,r=" + nonce + ",p="}));
   CAPTURE(message);
   ScramServer server = ServerOf(kSha256);
   REQUIRE(server.OnClientFirst("n,,n=user,r=" + kSha256.client_nonce).ok());
@@ -144,8 +140,7 @@ std::string ClientProof(const ScramVerifiers& verifiers, std::string_view passwo
   }
   const std::string key = Hmac(verifiers.hash, salted, "Client Key");
   const std::string stored = scram_internal::Digest(verifiers.hash, key);
-  return base::Base64Encode(
-      scram_internal::Xor(key, Hmac(verifiers.hash, stored, auth_message)));
+  return base::Base64Encode(scram_internal::Xor(key, Hmac(verifiers.hash, stored, auth_message)));
 }
 
 TEST_CASE("ScramServer checks the channel binding of -PLUS", "[sasl][unit]") {

@@ -91,8 +91,8 @@ ScramVerifiers FakeVerifiers(ScramHash hash, const base::Secret& server_secret,
   text += base::Lower(username);
   ScramVerifiers fake;
   fake.hash = hash;
-  fake.salt = scram_internal::Hmac(ScramHash::kSha256, server_secret.Reveal(), text)
-                  .substr(0, kSaltBytes);
+  fake.salt =
+      scram_internal::Hmac(ScramHash::kSha256, server_secret.Reveal(), text).substr(0, kSaltBytes);
   fake.iterations = iterations;
   return fake;
 }

@@ -67,7 +67,6 @@ class Deliverer {
   Group TakeGroup();
   absl::Status RunGroup(db::Connection* connection, const absl::Status& refused);
   absl::Status Commit(db::Connection& connection, Group* group);
-  void FailWaiting(const absl::Status& status);
 
   db::Pool* const pool_;
   const DelivererOptions options_;

@@ -79,7 +79,8 @@ std::string ToPem(X509* certificate) {
 
 std::string ToPem(EVP_PKEY* key) {
   bssl::UniquePtr<BIO> bio(BIO_new(BIO_s_mem()));
-  GODWIT_CHECK(PEM_write_bio_PKCS8PrivateKey(bio.get(), key, nullptr, nullptr, 0, nullptr, nullptr));
+  GODWIT_CHECK(
+      PEM_write_bio_PKCS8PrivateKey(bio.get(), key, nullptr, nullptr, 0, nullptr, nullptr));
   return Contents(bio.get());
 }
 

@@ -209,9 +209,8 @@ const FakeZone::Node* FakeZone::Find(const std::string& name) const {
 }
 
 bool FakeZone::IsSigned(std::string_view name) const {
-  return std::any_of(signed_.begin(), signed_.end(), [&](const std::string& apex) {
-    return name == apex || IsBelow(name, apex);
-  });
+  return std::any_of(signed_.begin(), signed_.end(),
+                     [&](const std::string& apex) { return name == apex || IsBelow(name, apex); });
 }
 
 DnsAnswer FakeZone::Negative(const std::string& name) const {

@@ -16,8 +16,10 @@ MEANING = {"smtp": "mail in, STARTTLS", "submission": "mail out, STARTTLS", "sub
 
 
 def binary(root, name):
-    folder = "tools/godwitctl" if name == "godwitctl" else f"services/{name}"
-    return os.path.join(root, "bazel-bin", folder, name)
+    """A program of ours: beside the sources in a test's runfiles, else where Bazel puts it."""
+    path = f"tools/{name}/{name}" if name == "godwitctl" else f"services/{name}/{name}"
+    beside = os.path.join(root, path)
+    return beside if os.path.exists(beside) else os.path.join(root, "bazel-bin", path)
 
 
 def role(name):
@@ -64,3 +66,36 @@ def auth_verifier(suite):
         "rpc_tls": _rpc_tls(suite, "auth-verifier"),
         "dns": {"servers": [suite.dns], "trusted": True},
     }
+
+
+def _public_tls(suite):
+    chain, key = suite.public_pair
+    return {"certificates": [{"chain_file": chain, "key_file": key}]}
+
+
+def smtp_ingress(suite):
+    return {
+        "common": _common(suite, "smtp-ingress"),
+        "hostname": suite.hostname,
+        "listeners": [{"listen": suite.public("smtp")}],
+        "internal": {"listen": f"{HOST}:{suite.ports['internal-smtp']}"},
+        "tls": _public_tls(suite),
+        "database": {},
+        "rpc_tls": _rpc_tls(suite, "smtp-ingress"),
+        "auth_verifier": {"target": suite.grpc("auth-verifier")},
+    }
+
+
+def imap_gateway(suite):
+    return {
+        "common": _common(suite, "imap-gateway"),
+        "hostname": suite.hostname,
+        "listeners": [{"listen": suite.public("imap")}, {"listen": suite.public("imaps"), "implicit_tls": True}],
+        "tls": _public_tls(suite),
+        "database": {},
+        "rpc_tls": _rpc_tls(suite, "imap-gateway"),
+        "rpc": {"listen": suite.grpc("imap-gateway")},
+    }
+
+
+MAKERS = {"auth-verifier": auth_verifier, "smtp-ingress": smtp_ingress, "imap-gateway": imap_gateway}

@@ -113,6 +113,13 @@ class Suite:
         for daemon in self.daemons:
             daemon.wait_ready()
 
+    @property
+    def hostname(self):
+        return zone.HOST
+
+    def public(self, name):
+        return f"{HOST}:{self.ports[name]}"
+
     def metrics(self, name):
         return f"{HOST}:{self.ports['metrics/' + name]}"
 
@@ -129,7 +136,7 @@ class Suite:
             "accounts": self.passwords["accounts"],
             "admin": self.passwords["admin"],
             "ca_file": self.ca_file,
-            **{name: f"{HOST}:{self.ports[name]}" for name in served},
+            **{name: self.public(name) for name in served},
             "metrics": {name: self.metrics(name) for name in names},
             "grpc": {name: self.grpc(name) for name in names if name in configs.HAS_RPC},
             "dns": self.dns,

@@ -27,3 +27,17 @@ BEGIN
   END IF;
 END
 $$;
+
+-- What was applied. The runner reads and writes it.
+CREATE TABLE schema_versions (
+  version integer PRIMARY KEY,
+  name text NOT NULL,
+  sha256 text NOT NULL
+);
+DO $$
+BEGIN
+  IF current_user <> 'godwit' THEN
+    ALTER TABLE schema_versions OWNER TO godwit;
+  END IF;
+END
+$$;

@@ -79,3 +79,46 @@ BEGIN
   RETURN QUERY SELECT v_accounts, v_held;
 END
 $$;
+
+-- An account with its first mailboxes: parallel arrays of names and roles.
+CREATE FUNCTION create_account(p_account bigint, p_name text, p_names text[], p_roles text[],
+                               p_at timestamptz)
+RETURNS void LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
+DECLARE
+  v_uidvalidity bigint := extract(epoch FROM p_at)::bigint;
+BEGIN
+  INSERT INTO accounts (account_id, name, next_id, next_uidvalidity, created_at)
+    VALUES (p_account, p_name, cardinality(p_names) + 1, v_uidvalidity + cardinality(p_names), p_at);
+  INSERT INTO mailboxes (account_id, mailbox_id, parent_id, name, role, uidvalidity, highest_modseq,
+                         created_modseq, changed_modseq)
+    SELECT p_account, ord, 0, name, role, v_uidvalidity + ord - 1, 1, 1, 1
+    FROM unnest(p_names, p_roles) WITH ORDINALITY u(name, role, ord);
+  INSERT INTO subscriptions SELECT p_account, unnest(p_names);
+END
+$$;
+
+-- Everything an account has. False when there is none.
+CREATE FUNCTION remove_account(p_account bigint)
+RETURNS boolean LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
+BEGIN
+  DELETE FROM accounts WHERE account_id = p_account;
+  IF NOT FOUND THEN
+    RETURN false;
+  END IF;
+  DELETE FROM account_scram WHERE account_id = p_account;
+  DELETE FROM credentials WHERE account_id = p_account;
+  DELETE FROM mailbox_entries WHERE account_id = p_account;
+  DELETE FROM mailboxes WHERE account_id = p_account;
+  DELETE FROM subscriptions WHERE account_id = p_account;
+  DELETE FROM emails WHERE account_id = p_account;
+  DELETE FROM threads WHERE account_id = p_account;
+  DELETE FROM thread_refs WHERE account_id = p_account;
+  DELETE FROM keywords WHERE account_id = p_account;
+  DELETE FROM change_log WHERE account_id = p_account;
+  DELETE FROM watchers WHERE account_id = p_account;
+  DELETE FROM staged_blobs WHERE account_id = p_account;
+  DELETE FROM dead_blobs WHERE account_id = p_account;
+  DELETE FROM blob_chunks WHERE account_id = p_account;
+  RETURN true;
+END
+$$;

@@ -45,12 +45,9 @@ GRANT EXECUTE ON FUNCTION store_flags, copy_entries, expunge_entries, create_mai
 -- webmail-api serves the administration.
 GRANT INSERT, UPDATE, DELETE ON domains, addresses, aliases, alias_members, settings, admins,
   account_scram TO godwit_webmail_api;
-GRANT INSERT, DELETE ON accounts, mailboxes, subscriptions, emails, mailbox_entries, keywords,
-  threads, thread_refs, change_log, staged_blobs, dead_blobs, blob_chunks TO godwit_webmail_api;
-GRANT SELECT ON thread_refs, dead_blobs TO godwit_webmail_api;
 GRANT UPDATE (disabled, quota_bytes, name) ON accounts TO godwit_webmail_api;
 GRANT DELETE ON credentials TO godwit_webmail_api;
-GRANT EXECUTE ON FUNCTION set_credential TO godwit_webmail_api;
+GRANT EXECUTE ON FUNCTION set_credential, create_account, remove_account TO godwit_webmail_api;
 
 -- auth-verifier: the signing keys.
 GRANT SELECT, INSERT, UPDATE, DELETE ON dkim_keys TO godwit_auth_verifier;

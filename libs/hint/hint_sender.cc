@@ -1,0 +1,135 @@
+#include "libs/hint/hint_sender.h"
+
+#include <grpcpp/channel.h>
+
+#include <algorithm>
+#include <map>
+#include <unordered_map>
+#include <utility>
+
+#include "libs/base/status.h"
+#include "libs/obs/log.h"
+#include "libs/rpc/call.h"
+#include "libs/rpc/client.h"
+#include "proto/godwit/hint/v1/hint.grpc.pb.h"
+
+namespace godwit::hint {
+
+namespace pb = ::godwit::hint::v1;
+
+// Lives on the executor's thread; coroutines hold it, so that it outlives the sender.
+class HintSender::Core : public std::enable_shared_from_this<HintSender::Core> {
+ public:
+  explicit Core(HintSenderOptions options) : options_(std::move(options)) {}
+
+  void Add(int64_t account, int64_t modseq, const std::vector<std::string>& watchers);
+  HintStats stats() const { return {sent_.load(), dropped_.load()}; }
+
+ private:
+  struct Gateway {
+    std::map<int64_t, int64_t> waiting;  // account -> highest modseq
+    std::unique_ptr<pb::Hints::Stub> stub;
+    bool sending = false;
+  };
+
+  static base::Task<void> Drain(std::shared_ptr<Core> core, std::string address);
+  bool Connect(const std::string& address, Gateway* gateway);
+  pb::HintRequest TakeBatch(Gateway* gateway) const;
+  void GiveUp(const std::string& address, const absl::Status& status);
+
+  const HintSenderOptions options_;
+  std::unordered_map<std::string, Gateway> gateways_;
+  std::atomic<int64_t> sent_{0};
+  std::atomic<int64_t> dropped_{0};
+};
+
+void HintSender::Core::Add(int64_t account, int64_t modseq,
+                           const std::vector<std::string>& watchers) {
+  for (const std::string& address : watchers) {
+    Gateway& gateway = gateways_[address];
+    auto found = gateway.waiting.find(account);
+    if (found != gateway.waiting.end()) {
+      found->second = std::max(found->second, modseq);
+    } else if (gateway.waiting.size() < options_.max_waiting) {
+      gateway.waiting.emplace(account, modseq);
+    } else {
+      ++dropped_;
+    }
+    if (!std::exchange(gateway.sending, true)) base::Spawn(Drain(shared_from_this(), address));
+  }
+}
+
+bool HintSender::Core::Connect(const std::string& address, Gateway* gateway) {
+  if (gateway->stub != nullptr) return true;
+  const size_t at = address.find('@');
+  rpc::ChannelOptions options;
+  options.target = at == std::string::npos ? address : address.substr(at + 1);
+  options.daemon = at == std::string::npos ? options_.daemon : address.substr(0, at);
+  options.tls = options_.tls;
+  auto channel = rpc::Connect(std::move(options));
+  if (!channel.ok()) {
+    GiveUp(address, channel.status());
+    return false;
+  }
+  gateway->stub = pb::Hints::NewStub(*channel);
+  return true;
+}
+
+pb::HintRequest HintSender::Core::TakeBatch(Gateway* gateway) const {
+  pb::HintRequest request;
+  auto end = gateway->waiting.begin();
+  for (size_t i = 0; i < options_.max_batch && end != gateway->waiting.end(); ++i, ++end) {
+    pb::AccountChange* change = request.add_changes();
+    change->set_account_id(end->first);
+    change->set_modseq(end->second);
+  }
+  gateway->waiting.erase(gateway->waiting.begin(), end);
+  return request;
+}
+
+// The gateway and what waits for it are forgotten; the next hint tries anew.
+void HintSender::Core::GiveUp(const std::string& address, const absl::Status& status) {
+  obs::Log(obs::Level::kWarning, "hints not sent", {{"gateway", address}, {"status", status}});
+  dropped_ += static_cast<int64_t>(gateways_[address].waiting.size());
+  gateways_.erase(address);
+}
+
+base::Task<void> HintSender::Core::Drain(std::shared_ptr<Core> core, std::string address) {
+  for (;;) {
+    Gateway& gateway = core->gateways_[address];
+    if (gateway.waiting.empty()) {
+      gateway.sending = false;
+      co_return;
+    }
+    if (!core->Connect(address, &gateway)) co_return;
+    pb::HintRequest request = core->TakeBatch(&gateway);
+    const int64_t count = request.changes_size();
+    rpc::CallOptions options;
+    options.deadline = core->options_.deadline;
+    // Nobody but this coroutine erases the gateway while `sending` is set.
+    absl::StatusOr<pb::HintResponse> response =
+        co_await rpc::Call(gateway.stub.get(), &pb::Hints::StubInterface::async_interface::Hint,
+                           std::move(request), std::move(options));
+    if (!response.ok()) {
+      core->dropped_ += count;
+      core->GiveUp(address, response.status());
+      co_return;
+    }
+    core->sent_ += count;
+  }
+}
+
+HintSender::HintSender(HintSenderOptions options, base::Executor* executor)
+    : core_(std::make_shared<Core>(std::move(options))), executor_(executor) {}
+
+HintSender::~HintSender() = default;
+
+void HintSender::Send(int64_t account, int64_t modseq, const std::vector<std::string>& watchers) {
+  if (modseq == 0 || watchers.empty()) return;
+  executor_->Post(
+      [core = core_, account, modseq, watchers] { core->Add(account, modseq, watchers); });
+}
+
+HintStats HintSender::Stats() const { return core_->stats(); }
+
+}  // namespace godwit::hint

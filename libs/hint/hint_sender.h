@@ -1,0 +1,63 @@
+#pragma once
+
+// HintSender: tells gateways that accounts have changed (proto/godwit/hint/v1), for every daemon
+// that changes accounts.
+//
+//   hint::HintSender hints(options, reactor);
+//   hints.Send(account, change.modseq, change.watchers);   // after the commit
+//
+// Lossy by design: it never blocks and never fails. A hint goes out at once; what comes while a
+// call to that gateway is under way gathers (one entry an account, the highest modseq) and is the
+// next call. A gateway that is gone costs one failed call; what waited for it is dropped, and the
+// slow poll of the gateway heals.
+//
+// Send() from any thread. Everything else happens on `executor`, which must run until the sender is
+// destroyed or be stopped before.
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/time/time.h"
+#include "libs/base/executor.h"
+#include "libs/rpc/tls.h"
+
+namespace godwit::hint {
+
+struct HintSenderOptions {
+  rpc::TlsFiles tls;
+  // Whose certificate a gateway must show when its address does not say ("daemon@host:port").
+  std::string daemon = "imap-gateway";
+  absl::Duration deadline = absl::Seconds(2);
+  // Accounts that may wait for one gateway; further ones are dropped.
+  size_t max_waiting = 10000;
+  // In one call; the receiver takes 1000.
+  size_t max_batch = 1000;
+};
+
+struct HintStats {
+  int64_t sent = 0;
+  int64_t dropped = 0;  // the gateway was gone or slow
+};
+
+class HintSender {
+ public:
+  HintSender(HintSenderOptions options, base::Executor* executor);
+  ~HintSender();
+  HintSender(const HintSender&) = delete;
+  HintSender& operator=(const HintSender&) = delete;
+
+  // `watchers`: addresses of gateways, as the functions of the store return them.
+  void Send(int64_t account, int64_t modseq, const std::vector<std::string>& watchers);
+
+  HintStats Stats() const;
+
+ private:
+  class Core;
+  std::shared_ptr<Core> core_;
+  base::Executor* const executor_;
+};
+
+}  // namespace godwit::hint

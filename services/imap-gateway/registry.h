@@ -1,0 +1,88 @@
+#pragma once
+
+// Registry: which sessions are open in this process, and which accounts they hold, so that a change
+// of an account wakes just them.
+//
+// Thread-safe. A session is known by its SessionHandle, which outlives it; `session` is touched on
+// the executor's thread only. Waking is a Post(), at most one outstanding a session.
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <vector>
+
+#include "absl/container/flat_hash_map.h"
+#include "absl/container/flat_hash_set.h"
+#include "absl/time/time.h"
+#include "libs/base/executor.h"
+#include "libs/store/ids.h"
+
+namespace godwit::imap_gateway {
+
+// What the registry can do to a session, on its thread.
+class Wakeable {
+ public:
+  virtual ~Wakeable() = default;
+  // The account has changed.
+  virtual void OnChange() = 0;
+  // Say BYE as soon as no command is in progress.
+  virtual void OnDrain() = 0;
+};
+
+struct SessionHandle {
+  SessionHandle(base::Executor* e, Wakeable* s) : executor(e), session(s) {}
+  base::Executor* const executor;
+  Wakeable* session;  // null when it is gone
+  std::atomic<bool> posted{false};
+};
+
+// An account with sessions here.
+struct Account {
+  explicit Account(store::AccountId i) : id(i) {}
+  const store::AccountId id;
+  // The highest modseq that we know of.
+  std::atomic<store::Modseq> latest{0};
+  // The registration of the gateway under which the account is watched; 0 when it is not.
+  std::atomic<uint64_t> watched{0};
+
+  // Of the registry.
+  std::vector<std::shared_ptr<SessionHandle>> sessions;
+  absl::Duration idle_since;
+};
+
+class Registry {
+ public:
+  // A session lives; for Drain.
+  void Add(const std::shared_ptr<SessionHandle>& session);
+  void Remove(const std::shared_ptr<SessionHandle>& session);
+  size_t size() const;
+
+  // A session holds the account until Leave().
+  std::shared_ptr<Account> Join(store::AccountId account,
+                                const std::shared_ptr<SessionHandle>& session);
+  // `now` is monotonic.
+  void Leave(const std::shared_ptr<Account>& account,
+             const std::shared_ptr<SessionHandle>& session, absl::Duration now);
+
+  // The account has changed: wakes its sessions but `except`. False when it was known before or
+  // nobody holds the account.
+  bool Changed(store::AccountId account, store::Modseq modseq,
+               const SessionHandle* except = nullptr);
+
+  std::vector<std::shared_ptr<Account>> Accounts() const;
+  // The account, when it is held (still or again); else nullptr.
+  std::shared_ptr<Account> Find(store::AccountId account) const;
+  // Forgets up to `limit` accounts that nobody has held since `before`, and names them.
+  std::vector<store::AccountId> TakeIdle(absl::Duration before, size_t limit);
+
+  // Tells some sessions to drain: the n-th of `slices` equal shares.
+  void Drain(size_t slice, size_t slices);
+
+ private:
+  mutable std::mutex mutex_;
+  absl::flat_hash_set<std::shared_ptr<SessionHandle>> sessions_;
+  absl::flat_hash_map<int64_t, std::shared_ptr<Account>> accounts_;
+};
+
+}  // namespace godwit::imap_gateway

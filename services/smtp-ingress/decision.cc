@@ -1,0 +1,44 @@
+#include "services/smtp-ingress/decision.h"
+
+namespace godwit::smtp_ingress {
+namespace {
+
+// RFC 7489 §10.3, RFC 9989 §8.4: the text names the policy and the domain it was found for.
+smtp::Reply DmarcRejection(const std::string& domain) {
+  return {550, "5.7.1", {"Message rejected per DMARC policy for " + domain}};
+}
+
+Decision OnFailure(DecisionPolicy::OnFailure what, std::string_view reason,
+                   const std::string& domain) {
+  switch (what) {
+    case DecisionPolicy::OnFailure::kReject:
+      return {Outcome::kReject, reason, DmarcRejection(domain)};
+    case DecisionPolicy::OnFailure::kJunk: return {Outcome::kJunk, reason, {}};
+    case DecisionPolicy::OnFailure::kAccept: break;
+  }
+  return {Outcome::kAccept, reason, {}};
+}
+
+}  // namespace
+
+Decision Decide(const Evidence& evidence, const DecisionPolicy& policy) {
+  if (evidence.own_message) return {};
+  if (evidence.dmarc == DmarcOutcome::kTempError) {
+    // RFC 7489 §6.6.3: with the policy unknown for the moment, the answer that could turn accept
+    // into reject is missing: the client comes back.
+    return {Outcome::kDefer,
+            "dmarc-temperror",
+            {451, "4.7.0", {"DMARC policy of " + evidence.from_domain + " can not be found now"}}};
+  }
+  if (evidence.dmarc != DmarcOutcome::kFail) return {};
+  switch (evidence.policy) {
+    case DmarcPolicy::kReject:
+      return OnFailure(policy.on_reject, "dmarc-reject", evidence.from_domain);
+    case DmarcPolicy::kQuarantine:
+      return OnFailure(policy.on_quarantine, "dmarc-quarantine", evidence.from_domain);
+    case DmarcPolicy::kNone: break;
+  }
+  return {};
+}
+
+}  // namespace godwit::smtp_ingress

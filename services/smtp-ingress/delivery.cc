@@ -1,0 +1,90 @@
+#include "services/smtp-ingress/delivery.h"
+
+#include <utility>
+
+#include "libs/base/status.h"
+#include "services/smtp-ingress/stored_header.h"
+
+namespace godwit::smtp_ingress {
+
+MessageDelivery::MessageDelivery(Services* services, store::AccountId owner)
+    : services_(services), owner_(owner) {}
+
+MessageDelivery::~MessageDelivery() {
+  services_->memory -= counted_;
+  services_->metrics->memory_bytes.Add(static_cast<double>(-counted_));
+}
+
+void MessageDelivery::CountMemory() {
+  const int64_t now = static_cast<int64_t>(message_.memory());
+  services_->memory += now - counted_;
+  services_->metrics->memory_bytes.Add(static_cast<double>(now - counted_));
+  counted_ = now;
+}
+
+base::Task<absl::Status> MessageDelivery::Feed(std::string_view bytes) {
+  message_.Feed(bytes);
+  while (message_.has_full_chunk()) {
+    GODWIT_CO_RETURN_IF_ERROR(co_await Stage(message_.TakeChunk()));
+  }
+  CountMemory();
+  co_return absl::OkStatus();
+}
+
+base::Task<absl::Status> MessageDelivery::Stage(std::string chunk) {
+  // Long enough for the slowest client; what nobody delivers is swept after that.
+  const absl::Time expires =
+      services_->clock->Now() + services_->settings.data_total + absl::Hours(1);
+  auto job = [staged = staged_, chunk = std::move(chunk), owner = owner_,
+              random = services_->random,
+              expires](db::Connection& connection) -> absl::StatusOr<store::StagedBlob> {
+    store::StagedBlob blob;
+    if (staged) {
+      blob = *staged;
+    } else {
+      GODWIT_ASSIGN_OR_RETURN(blob, store::StageBlob(connection, owner, random, expires));
+    }
+    GODWIT_RETURN_IF_ERROR(store::StageChunk(connection, &blob, chunk));
+    return blob;
+  };
+  absl::StatusOr<store::StagedBlob> blob = co_await services_->pool->Run(std::move(job));
+  if (!blob.ok()) co_return blob.status();
+  staged_ = *blob;
+  co_return absl::OkStatus();
+}
+
+base::Task<absl::StatusOr<store::DeliveryResult>> MessageDelivery::Commit(
+    std::string header, smtp::Address reverse_path, std::vector<Copy> copies, bool junk) {
+  if (staged_) {
+    std::string rest = message_.TakeRest();
+    if (!rest.empty()) GODWIT_CO_RETURN_IF_ERROR(co_await Stage(std::move(rest)));
+  }
+  store::Delivery delivery = message_.Finish(std::move(header));
+  delivery.staged = staged_;
+  delivery.received = services_->clock->Now();
+  // The quota was looked at when the recipient was accepted; what is in flight may pass.
+  delivery.enforce_quota = false;
+  for (const Copy& copy : copies) {
+    store::DeliveryTarget target;
+    target.account = copy.account;
+    target.role = junk ? store::Role::kJunk : store::Role::kInbox;
+    target.header_prefix = MakeCopyPrefix(reverse_path, copy.recipient);
+    delivery.targets.push_back(std::move(target));
+  }
+  absl::StatusOr<store::DeliveryResult> result =
+      co_await services_->deliverer->Deliver(std::move(delivery));
+  // With Unknown the blob may be in use; its expiry is what decides.
+  if (result.ok() || result.status().code() == absl::StatusCode::kUnknown) staged_.reset();
+  co_return result;
+}
+
+base::Task<void> MessageDelivery::Drop() {
+  if (!staged_) co_return;
+  auto job = [staged = *std::exchange(staged_, std::nullopt)](db::Connection& connection) {
+    return store::DropStagedBlob(connection, staged);
+  };
+  absl::Status dropped = co_await services_->pool->Run(std::move(job));
+  (void)dropped;  // the sweep does it later
+}
+
+}  // namespace godwit::smtp_ingress

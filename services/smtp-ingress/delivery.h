@@ -1,0 +1,61 @@
+#pragma once
+
+// MessageDelivery: one message on its way into the store: collects it, writes a large body out as it
+// comes (staged chunks), and delivers all copies in one durable commit.
+//
+// What it takes stays in memory up to about 300 KiB, whatever the size of the message, and is
+// counted in Services::memory. One reactor's thread.
+
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "libs/base/task.h"
+#include "libs/ingest/incoming_message.h"
+#include "libs/smtp/path.h"
+#include "libs/store/delivery.h"
+#include "services/smtp-ingress/services.h"
+
+namespace godwit::smtp_ingress {
+
+// One copy: whose, and the recipient it was addressed to.
+struct Copy {
+  store::AccountId account = store::AccountId::kNone;
+  smtp::Address recipient;
+};
+
+class MessageDelivery {
+ public:
+  // `owner` is the account that a staged body is written under: one of the recipients.
+  MessageDelivery(Services* services, store::AccountId owner);
+  ~MessageDelivery();
+  MessageDelivery(const MessageDelivery&) = delete;
+  MessageDelivery& operator=(const MessageDelivery&) = delete;
+
+  // The next octets; the caller keeps them until the task has ended. An error is the store's: the
+  // message can not be delivered any more.
+  base::Task<absl::Status> Feed(std::string_view bytes);
+  const ingest::IncomingMessage& message() const { return message_; }
+
+  // After the last octet. `header` is what is stored. OK: every copy is durable. Errors: those of
+  // store::Deliverer; with Unknown it may have been delivered.
+  base::Task<absl::StatusOr<store::DeliveryResult>> Commit(std::string header,
+                                                           smtp::Address reverse_path,
+                                                           std::vector<Copy> copies, bool junk);
+  // The message is not wanted: removes what was staged. The sweep would do it too.
+  base::Task<void> Drop();
+
+ private:
+  base::Task<absl::Status> Stage(std::string chunk);
+  void CountMemory();
+
+  Services* const services_;
+  const store::AccountId owner_;
+  ingest::IncomingMessage message_;
+  std::optional<store::StagedBlob> staged_;
+  int64_t counted_ = 0;
+};
+
+}  // namespace godwit::smtp_ingress

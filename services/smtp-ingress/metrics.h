@@ -1,0 +1,43 @@
+#pragma once
+
+// Every metric of smtp-ingress.
+
+#include "libs/obs/metrics.h"
+
+namespace godwit::smtp_ingress {
+
+struct Metrics {
+  obs::Gauge sessions{"godwit_smtp_ingress_sessions", "Sessions open now."};
+  obs::CounterFamily connections{"godwit_smtp_ingress_connections_total",
+                                 "Connections by what became of them.",
+                                 {{"result", {"accepted", "refused", "tls_failed"}}}};
+  obs::CounterFamily starttls{"godwit_smtp_ingress_starttls_total",
+                              "STARTTLS handshakes.",
+                              {{"result", {"ok", "failed"}}}};
+  obs::CounterFamily recipients{"godwit_smtp_ingress_recipients_total",
+                                "Recipients by the answer to RCPT.",
+                                {{"result", {"accepted", "deferred", "rejected"}}}};
+  obs::CounterFamily messages{"godwit_smtp_ingress_messages_total",
+                              "Messages by the answer to their end.",
+                              {{"result", {"accepted", "junk", "deferred", "rejected"}}}};
+  obs::CounterFamily decisions{
+      "godwit_smtp_ingress_decisions_total",
+      "Decisions on verified messages, by reason.",
+      {{"reason", {"accepted", "dmarc-reject", "dmarc-quarantine", "dmarc-temperror"}}}};
+  obs::CounterFamily failures{"godwit_smtp_ingress_failures_total",
+                              "451 because something of ours failed.",
+                              {{"at", {"lookup", "verify", "stage", "deliver"}}}};
+  obs::Histogram message_bytes{"godwit_smtp_ingress_message_bytes", "Size of accepted messages.",
+                               obs::kBytes};
+  obs::Histogram verify_seconds{"godwit_smtp_ingress_verify_seconds",
+                                "From the last octet of a message to its verdict.", obs::kSeconds};
+  obs::Histogram deliver_seconds{"godwit_smtp_ingress_deliver_seconds",
+                                 "From the verdict to the commit.", obs::kSeconds};
+  obs::Gauge memory_bytes{"godwit_smtp_ingress_message_memory_bytes",
+                          "Octets of messages held in memory now."};
+  obs::Gauge hints_sent{"godwit_smtp_ingress_hints_sent", "Hints sent to gateways since the start."};
+  obs::Gauge hints_dropped{"godwit_smtp_ingress_hints_dropped",
+                           "Hints that no gateway took since the start."};
+};
+
+}  // namespace godwit::smtp_ingress

@@ -1,0 +1,86 @@
+#include "services/smtp-ingress/recipient.h"
+
+#include <catch2/catch.hpp>
+
+namespace godwit::smtp_ingress {
+namespace {
+
+using store::AccountId;
+using store::LocalRecipient;
+using store::Recipient;
+using store::RecipientKind;
+
+const smtp::Address kSender{"s", "x.example"};
+
+Recipient Account(LocalRecipient local) {
+  Recipient recipient;
+  recipient.kind = RecipientKind::kAccount;
+  recipient.local = {std::move(local)};
+  return recipient;
+}
+
+Recipient Alias(std::vector<LocalRecipient> members) {
+  Recipient recipient;
+  recipient.kind = RecipientKind::kAlias;
+  recipient.local = std::move(members);
+  return recipient;
+}
+
+LocalRecipient Member(int64_t account, bool disabled = false, int64_t used = 0, int64_t quota = 0) {
+  return {AccountId{account}, "m" + std::to_string(account) + "@y.example", disabled, used, quota};
+}
+
+std::string Answer(const Recipient& recipient, uint64_t size = 0, bool reject_disabled = false) {
+  const auto verdict = JudgeRecipient(recipient, kSender, size, {reject_disabled});
+  CHECK(verdict.reply.positive() == !verdict.accounts.empty());
+  return std::to_string(verdict.reply.code) + " " + verdict.reply.enhanced;
+}
+
+TEST_CASE("What the directory does not have is refused", "[smtp-ingress][unit]") {
+  Recipient recipient;
+  recipient.kind = RecipientKind::kUnknownDomain;
+  CHECK(Answer(recipient) == "550 5.7.1");
+  recipient.kind = RecipientKind::kUnknownUser;
+  CHECK(Answer(recipient) == "550 5.1.1");
+  recipient.kind = RecipientKind::kDomainDisabled;
+  CHECK(Answer(recipient) == "450 4.2.1");
+  CHECK(Answer(recipient, 0, true) == "550 5.2.1");
+}
+
+TEST_CASE("An account takes mail unless it is disabled or full", "[smtp-ingress][unit]") {
+  CHECK(Answer(Account(Member(1))) == "250 2.1.5");
+  CHECK(Answer(Account(Member(1, true))) == "450 4.2.1");
+  CHECK(Answer(Account(Member(1, true)), 0, true) == "550 5.2.1");
+  CHECK(Answer(Account(Member(1, false, 90, 100)), 10) == "250 2.1.5");
+  CHECK(Answer(Account(Member(1, false, 90, 100)), 11) == "452 4.2.2");
+  CHECK(Answer(Account(Member(1, false, 100, 100))) == "452 4.2.2");
+  CHECK(Answer(Account(Member(1, false, 200, 100)), 1) == "452 4.2.2");
+  CHECK(Answer(Account(Member(1, false, 200, 0)), 1) == "250 2.1.5");
+}
+
+TEST_CASE("An alias leads to the members that can take mail", "[smtp-ingress][unit]") {
+  const Recipient alias = Alias({Member(1), Member(2, true), Member(3, false, 100, 100)});
+  const auto verdict = JudgeRecipient(alias, kSender, 0, {});
+  CHECK(verdict.reply.code == 250);
+  CHECK(verdict.accounts == std::vector<AccountId>{AccountId{1}, AccountId{3}});
+  CHECK(Answer(Alias({Member(1, true)})) == "450 4.2.1");
+  CHECK(Answer(Alias({Member(1, false, 100, 100)})) == "452 4.2.2");
+}
+
+TEST_CASE("An alias with members elsewhere is refused until there is forwarding",
+          "[smtp-ingress][unit]") {
+  Recipient alias = Alias({Member(1)});
+  alias.external = {"e@z.example"};
+  CHECK(Answer(alias) == "550 5.3.3");
+}
+
+TEST_CASE("A closed alias takes mail from members only", "[smtp-ingress][unit]") {
+  Recipient alias = Alias({Member(1)});
+  alias.alias_public = false;
+  CHECK(Answer(alias) == "550 5.7.2");
+  CHECK(JudgeRecipient(alias, {"M1", "y.example"}, 0, {}).reply.code == 250);
+  CHECK(JudgeRecipient(alias, {}, 0, {}).reply.code == 550);
+}
+
+}  // namespace
+}  // namespace godwit::smtp_ingress

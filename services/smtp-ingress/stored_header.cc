@@ -1,0 +1,79 @@
+#include "services/smtp-ingress/stored_header.h"
+
+#include "libs/authres/authres.h"
+#include "libs/base/ascii.h"
+#include "libs/mime/header.h"
+
+namespace godwit::smtp_ingress {
+namespace {
+
+constexpr std::string_view kAuthenticationResults = "Authentication-Results";
+constexpr std::string_view kReason = "X-Godwit-Reason";
+
+// All fields there are: one that is not listed would not be removed.
+mime::HeaderBlock SplitAll(std::string_view header) {
+  mime::HeaderLimits limits;
+  limits.max_fields = header.size();
+  limits.max_bytes = header.size();
+  return mime::SplitHeader(header, limits);
+}
+
+bool IsForged(const mime::HeaderField& field, std::string_view authserv_id) {
+  if (base::EqualsIgnoreCase(field.name, kAuthenticationResults)) {
+    return authres::ClaimsToBeFrom(field.value, authserv_id);
+  }
+  return base::EqualsIgnoreCase(field.name, "Return-Path") ||
+         base::EqualsIgnoreCase(field.name, kReason);
+}
+
+void AppendField(std::string_view name, std::string_view value, std::string* out) {
+  if (value.empty()) return;
+  *out += name;
+  *out += ": ";
+  *out += value;
+  *out += "\r\n";
+}
+
+std::string OriginResults(const HeaderFacts& facts) {
+  if (!facts.origin || facts.origin->user.empty()) return "";
+  // RFC 8601 §2.7.4, §2.7.5: what the submission server saw of SMTP authentication.
+  authres::MethodResult auth;
+  auth.method = "auth";
+  auth.result = "pass";
+  auth.properties = {{"smtp", "auth", facts.origin->user}};
+  return authres::Format(facts.authserv_id, {auth});
+}
+
+}  // namespace
+
+std::string MakeStoredHeader(std::string_view header, const HeaderFacts& facts) {
+  std::string out;
+  out.reserve(header.size() + 2048);
+  AppendField(kAuthenticationResults, facts.authentication_results, &out);
+  AppendField(kAuthenticationResults, OriginResults(facts), &out);
+  AppendField("Received-SPF", facts.received_spf, &out);
+  AppendField(kReason, facts.reason, &out);
+  out += smtp::WriteReceived(facts.received);
+
+  size_t copied = 0;
+  for (const mime::HeaderField& field : SplitAll(header).fields) {
+    if (!IsForged(field, facts.authserv_id)) continue;
+    out += header.substr(copied, field.offset - copied);
+    copied = field.offset + field.size;
+  }
+  out += header.substr(copied);
+  // RFC 5322 §2.1: the empty line; a message without body may come without.
+  const bool ended = header == "\r\n" || base::EndsWithIgnoreCase(header, "\r\n\r\n");
+  if (!ended) out += "\r\n";
+  return out;
+}
+
+std::string MakeCopyPrefix(const smtp::Address& reverse_path, const smtp::Address& recipient) {
+  return smtp::WriteReturnPath(reverse_path) + smtp::WriteDeliveredTo(recipient);
+}
+
+size_t CountReceived(std::string_view header) {
+  return SplitAll(header).FindAll("Received").size();
+}
+
+}  // namespace godwit::smtp_ingress

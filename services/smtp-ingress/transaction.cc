@@ -1,0 +1,225 @@
+#include "services/smtp-ingress/transaction.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "libs/base/status.h"
+#include "libs/dns/idna.h"
+#include "libs/obs/log.h"
+#include "libs/store/directory.h"
+
+namespace godwit::smtp_ingress {
+namespace {
+
+using smtp::MakeReply;
+using smtp::ReplyKind;
+
+std::string_view ResultOf(const smtp::Reply& reply) {
+  if (reply.positive()) return "accepted";
+  return reply.transient() ? "deferred" : "rejected";
+}
+
+bool IsOwnMessage(const std::optional<smtp::Origin>& origin) {
+  return origin &&
+         (origin->kind == smtp::OriginKind::kDsn || origin->kind == smtp::OriginKind::kReport);
+}
+
+}  // namespace
+
+Transaction::Transaction(Services* services, ClientFacts client, smtp::CheckMailFrom mail,
+                         std::string id)
+    : services_(services), client_(std::move(client)), mail_(std::move(mail)), id_(std::move(id)) {}
+
+// Each refusal can be quoted to the operator.
+smtp::Reply Transaction::Answer(smtp::Reply reply) const {
+  if (reply.code == 354) return reply;
+  if (reply.lines.empty()) reply.lines.emplace_back();
+  reply.lines.back() += " [" + id_ + "]";
+  return reply;
+}
+
+smtp::Reply Transaction::Failure(std::string_view at, const absl::Status& status) {
+  services_->metrics->failures.At({at}).Add();
+  obs::Log(obs::Level::kWarning, "message deferred",
+           {{"trace", id_}, {"at", at}, {"status", status}});
+  return MakeReply(ReplyKind::kTemporaryFailure);
+}
+
+base::Task<smtp::Reply> Transaction::AddRecipient(smtp::CheckRcpt rcpt) {
+  const smtp::Address& address = rcpt.forward_path;
+  std::string domain = address.domain;
+  if (!address.domain.empty()) {
+    // A domain that has no A-label form can't be ours, nor can an address literal.
+    auto ascii = dns::ToAscii(address.domain);
+    if (!ascii.ok()) co_return Answer(MakeReply(ReplyKind::kRelayDenied));
+    domain = *std::move(ascii);
+  }
+  auto job = [local_part = address.local_part, domain](db::Connection& connection) {
+    return store::LookupRecipient(connection, local_part, domain);
+  };
+  absl::StatusOr<store::Recipient> found = co_await services_->pool->Run(std::move(job));
+  smtp::Reply reply;
+  if (found.ok()) {
+    RecipientVerdict verdict =
+        JudgeRecipient(*found, mail_.reverse_path, mail_.parameters.size.value_or(0),
+                       services_->settings.recipient);
+    reply = std::move(verdict.reply);
+    if (reply.positive()) AddCopies(verdict.accounts, address);
+  } else {
+    reply = Failure("lookup", found.status());
+  }
+  services_->metrics->recipients.At({ResultOf(reply)}).Add();
+  if (!reply.positive()) {
+    obs::Log(obs::Level::kInfo, "recipient refused",
+             {{"trace", id_},
+              {"client", client_.address.ToString()},
+              {"from", mail_.reverse_path.ToString()},
+              {"to", address.ToString()},
+              {"code", reply.code}});
+    co_return Answer(std::move(reply));
+  }
+  co_return reply;
+}
+
+// Two recipients of one account are one copy: the first address counts.
+void Transaction::AddCopies(const std::vector<store::AccountId>& accounts,
+                            const smtp::Address& recipient) {
+  recipients_.push_back(recipient);
+  for (store::AccountId account : accounts) {
+    const bool known = std::any_of(copies_.begin(), copies_.end(),
+                                   [&](const Copy& copy) { return copy.account == account; });
+    if (!known) copies_.push_back({account, recipient});
+  }
+}
+
+base::Task<smtp::Reply> Transaction::BeginData() {
+  if (services_->memory > services_->settings.max_memory) {
+    co_return Answer(MakeReply(ReplyKind::kInsufficientStorage));
+  }
+  VerifyEnvelope envelope;
+  envelope.client = client_.address;
+  envelope.helo = client_.greeting_name;
+  envelope.mail_from = mail_.reverse_path.ToString();
+  envelope.internal_hop = client_.internal;
+  verify_ = services_->verifier->Begin(envelope, id_);
+  delivery_ = std::make_unique<MessageDelivery>(services_, copies_.front().account);
+  (void)co_await verify_->Start();  // what went wrong is seen at its end
+  co_return MakeReply(ReplyKind::kStartMailInput);
+}
+
+base::Task<void> Transaction::Flush() {
+  if (pending_.empty()) co_return;
+  std::string bytes = std::exchange(pending_, {});
+  if (store_status_.ok() && !delivery_->message().header_too_large()) {
+    store_status_ = co_await delivery_->Feed(bytes);
+  }
+  (void)co_await verify_->Send(std::move(bytes));
+}
+
+base::Task<smtp::Reply> Transaction::EndData(smtp::EndData end) {
+  const uint64_t size = end.size;
+  smtp::Reply reply = co_await Finish(std::move(end));
+  if (!reply.positive()) {
+    outcome_ = ResultOf(reply);
+    co_await delivery_->Drop();
+  } else {
+    services_->metrics->message_bytes.Observe(static_cast<double>(size));
+  }
+  services_->metrics->messages.At({outcome_}).Add();
+  LogMessage(reply, size);
+  co_return Answer(std::move(reply));
+}
+
+base::Task<smtp::Reply> Transaction::Finish(smtp::EndData end) {
+  if (end.refused) co_return *std::move(end.refused);
+  co_await Flush();
+  if (delivery_->message().header_too_large()) {
+    co_return MakeReply(ReplyKind::kSizeExceeded, "Message header too large");
+  }
+  if (!store_status_.ok()) co_return Failure("stage", store_status_);
+  // RFC 5321 §6.3: loops are found by counting Received fields.
+  if (CountReceived(delivery_->message().header()) > services_->settings.max_received_fields) {
+    co_return MakeReply(ReplyKind::kRoutingLoop);
+  }
+  const absl::Duration begin = services_->clock->Monotonic();
+  absl::StatusOr<Verdict> verdict = co_await verify_->Finish();
+  services_->metrics->verify_seconds.Observe(
+      absl::ToDoubleSeconds(services_->clock->Monotonic() - begin));
+  if (!verdict.ok()) co_return Failure("verify", verdict.status());
+
+  verdict->evidence.own_message = IsOwnMessage(mail_.parameters.origin);
+  Decision decision = Decide(verdict->evidence, services_->settings.decision);
+  reason_ = decision.reason;
+  services_->metrics->decisions.At({decision.reason}).Add();
+  if (decision.outcome == Outcome::kReject || decision.outcome == Outcome::kDefer) {
+    co_return std::move(decision.reply);
+  }
+  smtp::Reply reply = co_await Deliver(*std::move(verdict), std::move(decision));
+  co_return reply;
+}
+
+base::Task<smtp::Reply> Transaction::Deliver(Verdict verdict, Decision decision) {
+  const absl::Duration begin = services_->clock->Monotonic();
+  const bool junk = decision.outcome == Outcome::kJunk;
+  std::string header =
+      MakeStoredHeader(delivery_->message().header(), MakeHeaderFacts(verdict, decision));
+  absl::StatusOr<store::DeliveryResult> result =
+      co_await delivery_->Commit(std::move(header), mail_.reverse_path, copies_, junk);
+  services_->metrics->deliver_seconds.Observe(
+      absl::ToDoubleSeconds(services_->clock->Monotonic() - begin));
+  if (!result.ok()) co_return Failure("deliver", result.status());
+  outcome_ = junk ? "junk" : "accepted";
+  SendHints(*result);
+  co_return MakeReply(ReplyKind::kAccepted);
+}
+
+HeaderFacts Transaction::MakeHeaderFacts(const Verdict& verdict, const Decision& decision) const {
+  HeaderFacts facts;
+  facts.authserv_id = services_->settings.authserv_id;
+  facts.authentication_results = verdict.authentication_results;
+  facts.received_spf = verdict.received_spf;
+  facts.reason = decision.reason;
+  facts.origin = mail_.parameters.origin;
+  smtp::ReceivedField& received = facts.received;
+  received.greeting_name = client_.greeting_name;
+  received.reverse_name = verdict.reverse_name;
+  received.client = client_.address;
+  received.by = services_->settings.hostname;
+  received.with = client_.with;
+  received.with.utf8 = mail_.parameters.smtputf8;
+  received.id = id_;
+  received.tls = client_.tls;
+  // RFC 5321 §7.2: several recipients may be blind to one another.
+  if (recipients_.size() == 1) received.recipient = recipients_.front();
+  received.time = services_->clock->Now();
+  return facts;
+}
+
+void Transaction::SendHints(const store::DeliveryResult& result) {
+  for (const store::Delivered& delivered : result) {
+    services_->hints->Send(store::ToInt(delivered.account), delivered.change.modseq,
+                           delivered.change.watchers);
+  }
+}
+
+void Transaction::LogMessage(const smtp::Reply& reply, uint64_t size) const {
+  obs::Log(obs::Level::kInfo, "message",
+           {{"trace", id_},
+            {"client", client_.address.ToString()},
+            {"helo", client_.greeting_name},
+            {"tls", client_.tls},
+            {"from", mail_.reverse_path.ToString()},
+            {"to", recipients_.front().ToString()},
+            {"recipients", recipients_.size()},
+            {"bytes", size},
+            {"outcome", outcome_},
+            {"reason", reason_},
+            {"code", reply.code}});
+}
+
+base::Task<void> Transaction::Abandon() {
+  verify_.reset();
+  if (delivery_ != nullptr) co_await delivery_->Drop();
+}
+
+}  // namespace godwit::smtp_ingress

@@ -1,0 +1,128 @@
+#include "services/smtp-ingress/verify_client.h"
+
+#include <grpcpp/channel.h>
+
+#include <utility>
+
+#include "libs/base/status.h"
+#include "libs/rpc/call.h"
+#include "proto/godwit/auth_verifier/v1/auth_verifier.grpc.pb.h"
+
+namespace godwit::smtp_ingress {
+namespace {
+
+namespace pb = ::godwit::auth_verifier::v1;
+
+using Stream = rpc::ClientStream<pb::VerifyRequest, pb::VerifyResponse>;
+
+DmarcOutcome FromProto(pb::Result result) {
+  switch (result) {
+    case pb::RESULT_PASS: return DmarcOutcome::kPass;
+    case pb::RESULT_FAIL: return DmarcOutcome::kFail;
+    case pb::RESULT_TEMPERROR: return DmarcOutcome::kTempError;
+    case pb::RESULT_PERMERROR: return DmarcOutcome::kPermError;
+    default: return DmarcOutcome::kNone;
+  }
+}
+
+DmarcPolicy FromProto(pb::DmarcResult::Disposition disposition) {
+  switch (disposition) {
+    case pb::DmarcResult::DISPOSITION_QUARANTINE: return DmarcPolicy::kQuarantine;
+    case pb::DmarcResult::DISPOSITION_REJECT: return DmarcPolicy::kReject;
+    default: return DmarcPolicy::kNone;
+  }
+}
+
+Verdict FromProto(const pb::VerifyResponse& response) {
+  Verdict verdict;
+  verdict.evidence.dmarc = FromProto(response.dmarc().result());
+  verdict.evidence.policy = FromProto(response.dmarc().disposition());
+  verdict.evidence.from_domain = response.dmarc().from_domain();
+  verdict.authentication_results = response.authentication_results();
+  verdict.received_spf = response.received_spf();
+  if (response.iprev().result() == pb::RESULT_PASS) verdict.reverse_name = response.iprev().name();
+  return verdict;
+}
+
+pb::VerifyRequest FirstRequest(const VerifyEnvelope& envelope, const std::string& authserv_id) {
+  pb::VerifyRequest request;
+  pb::Envelope* out = request.mutable_envelope();
+  out->set_client_ip(std::string(envelope.client.bytes()));
+  out->set_helo(envelope.helo);
+  out->set_mail_from(envelope.mail_from);
+  out->set_authserv_id(authserv_id);
+  out->set_internal_hop(envelope.internal_hop);
+  return request;
+}
+
+// Cancels the call when the verdict takes too long. The deadline of the call itself covers the time
+// in which a slow client sends.
+class VerdictDeadline : public net::Reactor::Deadline {
+ public:
+  explicit VerdictDeadline(Stream* stream) : stream_(stream) {}
+
+ private:
+  void OnDeadline() override { stream_->Cancel(); }
+  Stream* stream_;
+};
+
+class Call : public VerifyCall {
+ public:
+  Call(std::unique_ptr<Stream> stream, pb::VerifyRequest first, absl::Duration deadline)
+      : stream_(std::move(stream)), first_(std::move(first)), deadline_(deadline) {}
+
+  base::Task<absl::Status> Start() override {
+    absl::Status sent = co_await stream_->Write(std::move(first_));
+    co_return sent;
+  }
+
+  base::Task<absl::Status> Send(std::string bytes) override {
+    pb::VerifyRequest request;
+    request.set_data(std::move(bytes));
+    absl::Status sent = co_await stream_->Write(std::move(request));
+    co_return sent;
+  }
+
+  base::Task<absl::StatusOr<Verdict>> Finish() override {
+    VerdictDeadline timer(stream_.get());
+    timer.Arm(net::Reactor::Current(), deadline_);
+    absl::StatusOr<pb::VerifyResponse> response = co_await stream_->Finish();
+    if (!response.ok()) co_return response.status();
+    co_return FromProto(*response);
+  }
+
+ private:
+  std::unique_ptr<Stream> stream_;
+  pb::VerifyRequest first_;
+  const absl::Duration deadline_;
+};
+
+class Client : public VerifyClient {
+ public:
+  Client(std::shared_ptr<grpc::Channel> channel, VerifyOptions options)
+      : options_(std::move(options)), stub_(pb::AuthVerifier::NewStub(channel)) {}
+
+  std::unique_ptr<VerifyCall> Begin(const VerifyEnvelope& envelope,
+                                    const std::string& trace) override {
+    rpc::CallOptions call;
+    call.deadline = options_.receiving + options_.deadline;
+    call.trace = trace;
+    auto stream = Stream::Open(
+        stub_.get(), &pb::AuthVerifier::StubInterface::async_interface::Verify, std::move(call));
+    return std::make_unique<Call>(std::move(stream), FirstRequest(envelope, options_.authserv_id),
+                                  options_.deadline);
+  }
+
+ private:
+  const VerifyOptions options_;
+  std::unique_ptr<pb::AuthVerifier::Stub> stub_;
+};
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<VerifyClient>> VerifyClient::Create(VerifyOptions options) {
+  GODWIT_ASSIGN_OR_RETURN(auto channel, rpc::Connect(options.channel));
+  return std::make_unique<Client>(std::move(channel), std::move(options));
+}
+
+}  // namespace godwit::smtp_ingress

@@ -1,0 +1,73 @@
+#pragma once
+
+// VerifyClient: asks auth-verifier about a message while it arrives
+// (proto/godwit/auth_verifier/v1). RPC messages end here; the session sees plain structs.
+//
+//   auto call = client->Begin(envelope, trace);
+//   co_await call->Start();                     // the envelope: SPF's DNS begins
+//   call->Send(piece); ...                      // co_await; backpressure
+//   absl::StatusOr<Verdict> verdict = co_await call->Finish();
+//
+// A call that is destroyed before Finish() is cancelled: the client of ours is gone.
+
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "libs/base/ip_address.h"
+#include "libs/base/task.h"
+#include "libs/net/reactor.h"
+#include "libs/rpc/client.h"
+#include "services/smtp-ingress/decision.h"
+
+namespace godwit::smtp_ingress {
+
+struct VerifyEnvelope {
+  base::IpAddress client;
+  std::string helo;
+  std::string mail_from;  // "" for <>
+  // A hop between our own daemons: SPF and iprev say nothing.
+  bool internal_hop = false;
+};
+
+struct Verdict {
+  Evidence evidence;
+  std::string authentication_results;
+  std::string received_spf;
+  std::string reverse_name;  // of the client, confirmed; "" when there is none
+};
+
+class VerifyCall {
+ public:
+  virtual ~VerifyCall() = default;
+  // Sends the envelope; once, first.
+  virtual base::Task<absl::Status> Start() = 0;
+  // The next octets of the message. An error says only that the call is broken; Finish() has why.
+  virtual base::Task<absl::Status> Send(std::string bytes) = 0;
+  // After the last octet, once. Not longer than the deadline of the configuration from here.
+  virtual base::Task<absl::StatusOr<Verdict>> Finish() = 0;
+};
+
+struct VerifyOptions {
+  rpc::ChannelOptions channel;
+  std::string authserv_id;
+  // From the last octet to the verdict.
+  absl::Duration deadline = absl::Seconds(10);
+  // From the first to the last.
+  absl::Duration receiving = absl::Minutes(30);
+};
+
+class VerifyClient {
+ public:
+  virtual ~VerifyClient() = default;
+  // On a reactor's thread; the call belongs to it.
+  virtual std::unique_ptr<VerifyCall> Begin(const VerifyEnvelope& envelope,
+                                            const std::string& trace) = 0;
+
+  // InvalidArgument when the certificate files can't be read.
+  static absl::StatusOr<std::unique_ptr<VerifyClient>> Create(VerifyOptions options);
+};
+
+}  // namespace godwit::smtp_ingress
