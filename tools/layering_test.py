@@ -54,7 +54,9 @@ class LayeringTest(unittest.TestCase):
     def test_testing_is_for_tests(self):
         self.allowed("libs/mime/structure_test.cc", '#include "libs/testing/split.h"')
         self.allowed("tests/e2e/mail_in.cc", '#include "libs/testing/split.h"')
+        self.allowed("libs/store/store_fixture.h", '#include "libs/testing/scratch_database.h"')
         self.refused("libs/mime/structure.cc", '#include "libs/testing/split.h"', "only tests")
+        self.refused("libs/store/accounts.cc", '#include "libs/store/store_fixture.h"', "a fixture")
         self.refused("services/acme/server.cc", '#include "libs/testing/split.h"', "only tests")
 
     def test_protocol_code_has_no_io(self):

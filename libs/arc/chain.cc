@@ -262,24 +262,40 @@ dkim::KeyCheck ChainChecker::CheckMessage(const Set& set, const dkim::MessageStr
   return VerifyKnown(signature, data, answers, options_);
 }
 
-// §5.1.1: the sets 1..upto in their order, each as results, message signature, seal, in relaxed form;
-// the last seal without its b= value and its CRLF.
-std::string ChainChecker::SealedData(const dkim::HeaderBlock& header, size_t upto) const {
+// §5.1.1: one set as results, message signature, seal, in relaxed form; no CRLF behind the seal.
+void ChainChecker::AppendSet(const dkim::HeaderBlock& header, size_t index, std::string_view seal,
+                             std::string* data) const {
   constexpr auto kForm = dkim::Canonicalization::kRelaxed;
+  dkim::AppendCanonicalField(kForm, header.raw(sets_[index].results), data);
+  *data += "\r\n";
+  dkim::AppendCanonicalField(kForm, header.raw(sets_[index].message), data);
+  *data += "\r\n";
+  dkim::AppendCanonicalField(kForm, seal, data);
+}
+
+// The sets 1..upto in their order; the last seal without its b= value.
+std::string ChainChecker::SealedData(const dkim::HeaderBlock& header, size_t upto) const {
   std::string data;
-  for (size_t i = 0; i < upto; ++i) {
-    const Set& set = sets_[i];
-    dkim::AppendCanonicalField(kForm, header.raw(set.results), &data);
+  for (size_t i = 0; i + 1 < upto; ++i) {
+    AppendSet(header, i, header.raw(sets_[i].seal), &data);
     data += "\r\n";
-    dkim::AppendCanonicalField(kForm, header.raw(set.message), &data);
+  }
+  AppendSet(header, upto - 1, dkim::WithoutSignatureValue(header.raw(sets_[upto - 1].seal)), &data);
+  return data;
+}
+
+std::string ChainChecker::CanonicalSets(const dkim::HeaderBlock& header) const {
+  std::string data;
+  for (size_t i = 0; broken_.empty() && i < sets_.size(); ++i) {
+    AppendSet(header, i, header.raw(sets_[i].seal), &data);
     data += "\r\n";
-    const std::string_view seal = header.raw(set.seal);
-    const bool last = i + 1 == upto;
-    dkim::AppendCanonicalField(kForm, last ? dkim::WithoutSignatureValue(seal) : std::string(seal),
-                               &data);
-    if (!last) data += "\r\n";
   }
   return data;
+}
+
+bool ChainChecker::ended() const {
+  return !sets_.empty() && sets_.back().seal != kNoField &&
+         sets_.back().parsed_seal.cv == ChainValidation::kFail;
 }
 
 // §5.2 steps 4 to 7.

@@ -61,6 +61,12 @@ class ChainChecker {
   base::DnsStep<Result> Evaluate(const dkim::MessageStream& message,
                                  const base::DnsAnswers& answers) const;
 
+  // For sealing (seal.h): all sets in the order and form that the next seal covers (§5.1.1), each
+  // field with its CRLF. "" when the chain has no structure.
+  std::string CanonicalSets(const dkim::HeaderBlock& header) const;
+  // The newest seal says cv=fail: nobody may add to this chain (§5.1).
+  bool ended() const;
+
  private:
   struct Set {
     size_t results = kNoField;  // positions in the header
@@ -77,6 +83,8 @@ class ChainChecker {
   std::string Collect(const dkim::HeaderBlock& header);
   std::string Place(const dkim::HeaderBlock& header, size_t index);
   std::string CheckStructure() const;
+  void AppendSet(const dkim::HeaderBlock& header, size_t index, std::string_view seal,
+                 std::string* data) const;
   std::string SealedData(const dkim::HeaderBlock& header, size_t upto) const;
   dkim::KeyCheck CheckMessage(const Set& set, const dkim::MessageStream& message,
                               const base::DnsAnswers& answers) const;

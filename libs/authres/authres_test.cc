@@ -35,10 +35,10 @@ TEST_CASE("RFC 8601 §2.2: values are quoted where they must be", "[authres][uni
       {"2001:db8::1", "\"2001:db8::1\""},
       {"AbC/+=", "\"AbC/+=\""},
       {"", "\"\""},
-      {"a\r\nb", "a??b"},
+      {"a\r\nb", "\"a??b\""},
       {"a\\", "\"a\\\\\""},
       {"j\xc3\xbc@b\xc3\xbc.example", "j\xc3\xbc@b\xc3\xbc.example"},
-      {"\xff", "?"},
+      {"\xff", "\"?\""},
   }));
   CAPTURE(row.raw);
   CHECK(Format("x", {{"spf", "pass", "", "", {{"smtp", "mailfrom", row.raw}}}}) ==

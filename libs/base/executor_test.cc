@@ -69,6 +69,7 @@ TEST_CASE("Any thread may post; all work runs on the one thread", "[base][unit]"
   std::atomic<int> foreign = 0;
   const auto home = std::this_thread::get_id();
   std::vector<std::thread> threads;
+  threads.reserve(kThreads);
   for (int t = 0; t < kThreads; ++t) {
     threads.emplace_back([&] {
       for (int i = 0; i < kEach; ++i) {

@@ -5,56 +5,12 @@
 #include "libs/base/ascii.h"
 #include "libs/base/encoding.h"
 #include "libs/base/status.h"
+#include "libs/dkim/tag_folder.h"
 #include "libs/dkim/verify.h"
 #include "libs/idna/domain.h"
 
 namespace godwit::dkim {
 namespace {
-
-constexpr size_t kLineWidth = 76;
-
-// Puts tags on lines: a new line before a tag that would go beyond the width.
-class Folder {
- public:
-  explicit Folder(std::string start) : text_(std::move(start)), column_(text_.size()) {}
-
-  void Tag(const std::string& tag) {
-    if (column_ + tag.size() + 2 > kLineWidth) NewLine();
-    else Append(" ");
-    Append(tag + ";");
-  }
-  // A list or base 64 that may be broken anywhere between its pieces.
-  void Pieces(const std::string& name, const std::vector<std::string>& pieces) {
-    NewLine();
-    Append(name);
-    for (const std::string& piece : pieces) {
-      if (column_ + piece.size() > kLineWidth) NewLine();
-      Append(piece);
-    }
-  }
-  void Append(const std::string& text) {
-    text_ += text;
-    column_ += text.size();
-  }
-  const std::string& text() const { return text_; }
-
- private:
-  void NewLine() {
-    text_ += "\r\n ";
-    column_ = 1;
-  }
-
-  std::string text_;
-  size_t column_;
-};
-
-std::vector<std::string> Pieces(std::string_view text, size_t width) {
-  std::vector<std::string> pieces;
-  for (; !text.empty(); text.remove_prefix(std::min(width, text.size()))) {
-    pieces.emplace_back(text.substr(0, width));
-  }
-  return pieces;
-}
 
 absl::Status CheckOptions(const SignOptions& options) {
   if (!idna::IsDnsName(options.domain)) return base::InvalidArgument("domain is no A-label name");
@@ -83,7 +39,7 @@ std::vector<std::string> Signer::FieldNames() const {
 
 std::string Signer::UnsignedField(const std::vector<std::string>& names) const {
   const bool rsa = options_.key.type() == KeyType::kRsa;
-  Folder field("DKIM-Signature: v=1;");
+  TagFolder field("DKIM-Signature: v=1;");
   field.Tag(rsa ? "a=rsa-sha256" : "a=ed25519-sha256");
   field.Tag("c=" + std::string(CanonicalizationName(options_.header_canonicalization)) + "/" +
             std::string(CanonicalizationName(options_.body_canonicalization)));
@@ -120,12 +76,7 @@ absl::StatusOr<std::string> Signer::Finish() {
   GODWIT_ASSIGN_OR_RETURN(
       const std::string bytes,
       options_.key.Sign(SignedHeaderData(stream_.header(), signature, field)));
-  // The white space of the folds is part of the b= value, which nobody hashes (§3.7).
-  Folder value("");
-  value.Pieces("", Pieces(base::Base64Encode(bytes), kLineWidth - 4));
-  field += value.text();
-  field += "\r\n";
-  return field;
+  return AppendSignatureValue(std::move(field), bytes);
 }
 
 }  // namespace godwit::dkim

@@ -33,7 +33,8 @@ absl::StatusOr<Endpoint> Endpoint::Parse(std::string_view text) {
   const size_t colon = text.rfind(':');
   if (colon == text.npos) return NotAnEndpoint(text);
   const std::string_view digits = text.substr(colon + 1);
-  const auto number = digits.size() <= 5 ? base::ParseDecimal(digits) : std::nullopt;
+  if (digits.size() > 5) return NotAnEndpoint(text);
+  const auto number = base::ParseDecimal(digits);
   const auto host = ParseHost(text.substr(0, colon));
   if (!number || *number > 65535 || !host) return NotAnEndpoint(text);
   return Endpoint{*host, static_cast<uint16_t>(*number)};

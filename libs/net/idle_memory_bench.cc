@@ -17,7 +17,6 @@
 #include "libs/net/connector.h"
 #include "libs/net/listener.h"
 #include "libs/net/reactor.h"
-#include "libs/net/reader.h"
 #include "libs/net/stream.h"
 #include "libs/net/tls_context.h"
 #include "libs/testing/certificates.h"

@@ -77,6 +77,11 @@ void ServerSession::End(const Reply& reply) {
   closing_ = true;
 }
 
+void ServerSession::Refuse(const Reply& reply) {
+  output_.clear();
+  End(reply);
+}
+
 ServerSession::Step ServerSession::Error(const Reply& reply) {
   if (++errors_ > options_.max_errors) {
     Say(MakeReply(ReplyKind::kTooManyErrors));

@@ -120,6 +120,9 @@ class ServerSession {
   // between a check and its OnReply.
   void End(const Reply& reply);
 
+  // Before the first Next: says `reply` (421, 554) instead of the greeting, and closes.
+  void Refuse(const Reply& reply);
+
   // No transaction is open and no command has begun: a good moment to End().
   bool idle() const;
   // MAIL was accepted and not ended.

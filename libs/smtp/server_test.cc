@@ -439,6 +439,16 @@ TEST_CASE("A 421 of the driver, and End, close the session", "[smtp][unit]") {
   CHECK(idle.closed());
 }
 
+TEST_CASE("A client that is not wanted gets no greeting", "[smtp][unit]") {
+  ServerSession session(Options());
+  session.Refuse(MakeReply(ReplyKind::kTooManyConnections));
+  std::string_view in;
+  const Action action = session.Next(&in);
+  REQUIRE(std::holds_alternative<Send>(action));
+  CHECK(std::get<Send>(action).bytes == "421 4.7.0 Too many connections, try again later\r\n");
+  CHECK(std::holds_alternative<Close>(session.Next(&in)));
+}
+
 TEST_CASE("A flood of commands does not collect replies without bound", "[smtp][unit]") {
   ServerOptions options = Options();
   options.max_idle_commands = 100000;

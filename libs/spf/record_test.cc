@@ -53,11 +53,11 @@ TEST_CASE("RFC 7208 §4.6, §5, §6: terms that are a PermError", "[spf][unit]")
 }
 
 TEST_CASE("RFC 7208 §7.4: the examples of macro expansion", "[spf][unit]") {
-  MacroValues values;
-  values.local_part = "strong-bad";
-  values.sender_domain = "email.example.com";
-  values.domain = "email.example.com";
-  values.ip = base::IpAddress::Parse("192.0.2.3").value();
+  MacroValues macro_values;
+  macro_values.local_part = "strong-bad";
+  macro_values.sender_domain = "email.example.com";
+  macro_values.domain = "email.example.com";
+  macro_values.ip = base::IpAddress::Parse("192.0.2.3").value();
   struct Row {
     std::string macro;
     std::string want;
@@ -88,14 +88,14 @@ TEST_CASE("RFC 7208 §7.4: the examples of macro expansion", "[spf][unit]") {
       {"a%%b%_c%-d", "a%b c%20d"},
   }));
   CAPTURE(row.macro);
-  CHECK(ExpandMacros(row.macro, values) == row.want);
+  CHECK(ExpandMacros(row.macro, macro_values) == row.want);
 }
 
 TEST_CASE("RFC 7208 §7.4: the IPv6 example", "[spf][unit]") {
-  MacroValues values;
-  values.domain = "email.example.com";
-  values.ip = base::IpAddress::Parse("2001:db8::cb01").value();
-  CHECK(ExpandMacros("%{ir}.%{v}._spf.%{d2}", values) ==
+  MacroValues macro_values;
+  macro_values.domain = "email.example.com";
+  macro_values.ip = base::IpAddress::Parse("2001:db8::cb01").value();
+  CHECK(ExpandMacros("%{ir}.%{v}._spf.%{d2}", macro_values) ==
         "1.0.b.c.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.8.b.d.0.1.0.0.2.ip6._spf.example.com");
 }
 

@@ -95,7 +95,7 @@ Reply Session::Enable(const imap::EnableArguments& enable) {
   return Reply::Ok("Enable completed");
 }
 
-base::Task<Reply> Session::StartTls() {
+base::Task<Reply> Session::StartTls(std::string tag) {
   if (env_->tls == nullptr || stream_->is_tls()) co_return Reply::Bad("TLS is not possible now");
   if (!rest_.empty()) {
     // RFC 9051 §6.2.1: what came before the handshake is not protected; it is no client's habit
@@ -103,9 +103,17 @@ base::Task<Reply> Session::StartTls() {
     Bye("errors", "Commands behind STARTTLS");
     co_return Reply{"", "", ""};
   }
-  // The one command whose tagged response has to be written before it is carried out. parser_ is
-  // not told its tag, so the caller's answer is given here through a status of its own.
-  co_return Reply::Ok("Begin TLS negotiation now");
+  // The one command whose answer goes out before it is carried out.
+  Answer(tag, Reply::Ok("Begin TLS negotiation now"));
+  co_await Flush();
+  input_ = net::Input();
+  absl::Status status =
+      co_await stream_->StartTlsServer(env_->tls, env_->settings.handshake_timeout);
+  if (!status.ok()) {
+    obs::Log(obs::Level::kInfo, "TLS failed", {{"trace", trace_}, {"error", status}});
+    closing_ = true;
+  }
+  co_return Reply{"", "", ""};
 }
 
 Reply Session::Logout() {

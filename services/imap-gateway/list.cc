@@ -134,7 +134,7 @@ base::Task<Reply> Session::Lsub(imap::ListArguments list) {
     if (imap::ListMatches(pattern, path)) names[path] = true;
     for (std::string_view above = imap::ParentMailboxName(path); !above.empty();
          above = imap::ParentMailboxName(above)) {
-      if (pattern.back() == '%' && imap::ListMatches(pattern, above)) {
+      if (pattern.ends_with('%') && imap::ListMatches(pattern, above)) {
         names.try_emplace(std::string(above), false);
       }
     }

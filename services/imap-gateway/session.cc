@@ -198,8 +198,8 @@ base::Task<void> Session::Execute(imap::Command command) {
     absl::Status status = co_await Sync(!keeps, news);
     if (!status.ok()) obs::Log(obs::Level::kWarning, "sync failed", {{"error", status}});
   }
-  // A BYE was said, or the tagged response comes later (IDLE).
-  if (reply.condition.empty()) co_return;
+  // A BYE was said, or the tagged response came already (STARTTLS) or comes later (IDLE).
+  if (reply.condition.empty() || (closing_ && tells && !refused)) co_return;
   Answer(tag, reply);
   env_->metrics->command_seconds.Observe(
       absl::ToDoubleSeconds(env_->clock->Monotonic() - began));
@@ -251,7 +251,7 @@ base::Task<Reply> Session::Dispatch(imap::Command command) {
     case Verb::kCheck: co_return Reply::Ok("Done");
     case Verb::kLogout: co_return Logout();
     case Verb::kId: co_return Id(std::get<imap::IdArguments>(args));
-    case Verb::kStartTls: co_return co_await StartTls();
+    case Verb::kStartTls: co_return co_await StartTls(std::move(command.tag));
     case Verb::kAuthenticate:
       co_return co_await Authenticate(std::get<imap::AuthenticateArguments>(std::move(args)));
     case Verb::kLogin: co_return co_await Login(std::get<imap::LoginArguments>(std::move(args)));

@@ -7,7 +7,7 @@
 //
 // The protocol is libs/imap's; this carries it out. It is split by command family: session.cc has
 // the loop, sync.cc what others changed, and auth.cc, mailbox.cc, list.cc, select.cc, append.cc,
-// fetch.cc, store.cc, search.cc, copy.cc one family each.
+// fetch.cc with body.cc, store.cc, search.cc, copy.cc one family each.
 //
 // Commands run one after the other. A handler writes untagged responses to `out_` and returns the
 // tagged one; then the changes of others are told, then the tagged response goes out. While a
@@ -29,6 +29,8 @@
 #include "libs/imap/command_parser.h"
 #include "libs/imap/mailbox_name.h"
 #include "libs/imap/response_writer.h"
+#include "libs/imap/section.h"
+#include "libs/mime/structure.h"
 #include "libs/net/stream.h"
 #include "libs/sasl/exchange.h"
 #include "libs/store/credentials.h"
@@ -52,9 +54,10 @@ struct Reply {
   static Reply Bad(std::string_view text) { return {"BAD", "", text}; }
 };
 
-struct FetchPlan;   // fetch.cc
-struct SearchRun;   // search.cc
-struct AppendState;  // append.cc
+struct FetchPlan;       // fetch.h
+struct FetchedMessage;  // fetch.h
+struct SearchRun;       // search.cc
+struct AppendState;     // append.h
 
 class Session : public Wakeable {
  public:
@@ -91,7 +94,7 @@ class Session : public Wakeable {
   Reply Id(const imap::IdArguments& id);
   Reply Enable(const imap::EnableArguments& enable);
   void Rest();
-  base::Task<Reply> StartTls();
+  base::Task<Reply> StartTls(std::string tag);
   Reply Logout();
   std::string Capabilities() const;
   imap::TextMode text_mode() const;
@@ -130,6 +133,10 @@ class Session : public Wakeable {
                                         store::OpenedMailbox* opened);
   void TellSelected(const store::OpenedMailbox& opened);
   base::Task<void> TellQresync(imap::QresyncArguments qresync);
+  base::Task<absl::StatusOr<store::Changes>> ChangesForClient(store::Modseq since);
+  base::Task<void> TellVanishedSince(imap::QresyncArguments since);
+  void TellEarlier(const store::Changes& changes,
+                   const std::optional<imap::SequenceSet>& known_uids);
   void CloseSelected(bool tell);
   base::Task<Reply> Close();
   Reply Unselect();
@@ -154,26 +161,35 @@ class Session : public Wakeable {
   base::Task<Reply> CommitAppend();
 
   // ---- fetch.cc
+  // The UIDs that a set names; nullopt when a sequence number does not exist.
   std::optional<imap::UidSet> Resolve(const imap::SequenceSet& set, bool uid);
   base::Task<Reply> Fetch(imap::FetchArguments fetch);
-  base::Task<absl::Status> FetchPage(const FetchPlan* plan, store::UidRanges page);
-  base::Task<absl::Status> MarkSeen(std::vector<store::Entry>* entries);
-  base::Task<absl::Status> FetchEntry(const FetchPlan* plan, const store::Entry* entry,
-                                      const std::string* header);
-  base::Task<absl::Status> FetchSection(const imap::FetchItem* item, const store::Entry* entry,
-                                        const mime::Part* root, const std::string* header);
-  base::Task<absl::Status> FetchBinary(const imap::FetchItem* item, const store::Entry* entry,
+  base::Task<absl::Status> FetchPage(FetchPlan* plan, store::UidRanges page);
+  base::Task<absl::StatusOr<std::vector<store::Uid>>> MarkSeen(std::vector<store::Entry>* entries);
+  base::Task<absl::Status> ReadFronts(const FetchPlan* plan, std::vector<FetchedMessage>* batch);
+  base::Task<absl::Status> FetchMessage(FetchPlan* plan, const FetchedMessage* message);
+  base::Task<void> FetchItem(FetchPlan* plan, const imap::FetchItem* item,
+                             const FetchedMessage* message, const mime::Part* root);
+
+  // ---- body.cc: the octets of messages
+  base::Task<absl::Status> SendSection(const imap::FetchItem* item, const FetchedMessage* message,
                                        const mime::Part* root);
-  base::Task<absl::Status> SendOctets(store::BlobRef blob, uint64_t offset, uint64_t size);
-  base::Task<absl::StatusOr<std::string>> ReadOctets(store::BlobRef blob, uint64_t offset,
-                                                     uint64_t size);
+  base::Task<absl::Status> SendOctets(const FetchedMessage* message, imap::Octets octets);
+  base::Task<absl::Status> SendBinary(const imap::FetchItem* item, const FetchedMessage* message,
+                                      const mime::Part* root);
+  base::Task<absl::StatusOr<std::string>> ReadOctets(const FetchedMessage* message,
+                                                     imap::Octets octets);
+  void AppendOverlap(std::string_view text, uint64_t at, imap::Octets cut);
 
   // ---- store.cc
   base::Task<Reply> Store(imap::StoreArguments store);
+  void ToldOwnChange(const store::Change& change);
+  void TellStored(const store::Entry& entry, bool silent);
 
   // ---- search.cc
   base::Task<Reply> Search(imap::SearchArguments search, std::string tag);
   base::Task<absl::Status> SearchPage(SearchRun* run, store::UidRanges page);
+  static void Found(SearchRun* run, const store::Entry& entry);
 
   // ---- copy.cc
   base::Task<Reply> Copy(imap::CopyArguments copy, bool move);

@@ -25,7 +25,9 @@ void MessageDelivery::CountMemory() {
 base::Task<absl::Status> MessageDelivery::Feed(std::string_view bytes) {
   message_.Feed(bytes);
   while (message_.has_full_chunk()) {
-    GODWIT_CO_RETURN_IF_ERROR(co_await Stage(message_.TakeChunk()));
+    std::string chunk = message_.TakeChunk();
+    absl::Status staged = co_await Stage(std::move(chunk));
+    if (!staged.ok()) co_return staged;
   }
   CountMemory();
   co_return absl::OkStatus();
@@ -57,7 +59,9 @@ base::Task<absl::StatusOr<store::DeliveryResult>> MessageDelivery::Commit(
     std::string header, smtp::Address reverse_path, std::vector<Copy> copies, bool junk) {
   if (staged_) {
     std::string rest = message_.TakeRest();
-    if (!rest.empty()) GODWIT_CO_RETURN_IF_ERROR(co_await Stage(std::move(rest)));
+    absl::Status staged;
+    if (!rest.empty()) staged = co_await Stage(std::move(rest));
+    if (!staged.ok()) co_return staged;
   }
   store::Delivery delivery = message_.Finish(std::move(header));
   delivery.staged = staged_;

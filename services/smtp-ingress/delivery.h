@@ -1,7 +1,7 @@
 #pragma once
 
-// MessageDelivery: one message on its way into the store: collects it, writes a large body out as it
-// comes (staged chunks), and delivers all copies in one durable commit.
+// MessageDelivery: one message on its way into the store: collects it, writes a large body out as
+// it comes (staged chunks), and delivers all copies in one durable commit.
 //
 // What it takes stays in memory up to about 300 KiB, whatever the size of the message, and is
 // counted in Services::memory. One reactor's thread.

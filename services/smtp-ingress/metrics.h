@@ -10,10 +10,9 @@ struct Metrics {
   obs::Gauge sessions{"godwit_smtp_ingress_sessions", "Sessions open now."};
   obs::CounterFamily connections{"godwit_smtp_ingress_connections_total",
                                  "Connections by what became of them.",
-                                 {{"result", {"accepted", "refused", "tls_failed"}}}};
-  obs::CounterFamily starttls{"godwit_smtp_ingress_starttls_total",
-                              "STARTTLS handshakes.",
-                              {{"result", {"ok", "failed"}}}};
+                                 {{"result", {"accepted", "refused"}}}};
+  obs::CounterFamily starttls{
+      "godwit_smtp_ingress_starttls_total", "STARTTLS handshakes.", {{"result", {"ok", "failed"}}}};
   obs::CounterFamily recipients{"godwit_smtp_ingress_recipients_total",
                                 "Recipients by the answer to RCPT.",
                                 {{"result", {"accepted", "deferred", "rejected"}}}};
@@ -35,7 +34,8 @@ struct Metrics {
                                  "From the verdict to the commit.", obs::kSeconds};
   obs::Gauge memory_bytes{"godwit_smtp_ingress_message_memory_bytes",
                           "Octets of messages held in memory now."};
-  obs::Gauge hints_sent{"godwit_smtp_ingress_hints_sent", "Hints sent to gateways since the start."};
+  obs::Gauge hints_sent{"godwit_smtp_ingress_hints_sent",
+                        "Hints sent to gateways since the start."};
   obs::Gauge hints_dropped{"godwit_smtp_ingress_hints_dropped",
                            "Hints that no gateway took since the start."};
 };

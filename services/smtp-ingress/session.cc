@@ -54,20 +54,17 @@ Session::~Session() {
 }
 
 base::Task<void> Session::Run() {
-  if (services_->sessions > services_->settings.max_sessions) {
-    services_->metrics->connections.At({"refused"}).Add();
-    smtp_ = smtp::ServerSession(OptionsFor(*services_, kind_),
-                                MakeReply(ReplyKind::kTooManyConnections));
-  } else if (kind_ == ListenerKind::kInternal) {
+  const bool full = services_->sessions > services_->settings.max_sessions;
+  services_->metrics->connections.At({full ? "refused" : "accepted"}).Add();
+  if (full) smtp_.Refuse(MakeReply(ReplyKind::kTooManyConnections));
+  if (kind_ == ListenerKind::kInternal) {
     absl::Status accepted = co_await AcceptInternal();
     if (!accepted.ok()) {
-      services_->metrics->connections.At({"tls_failed"}).Add();
       obs::Log(obs::Level::kWarning, "internal client refused",
                {{"session", id_}, {"client", stream_->peer().ToString()}, {"status", accepted}});
       co_return;
     }
   }
-  services_->metrics->connections.At({"accepted"}).Add();
   bool open = true;
   while (open) {
     smtp::Action action = smtp_.Next(&in_);
@@ -86,22 +83,27 @@ base::Task<absl::Status> Session::AcceptInternal() {
   if (!started.ok()) co_return started;
   const net::TlsInfo info = stream_->tls_info();
   const auto& allowed = services_->settings.internal_clients;
-  const bool known = info.peer_verified &&
-                     std::any_of(info.peer_dns_names.begin(), info.peer_dns_names.end(),
-                                 [&](const std::string& name) {
-                                   return std::find(allowed.begin(), allowed.end(), name) !=
-                                          allowed.end();
-                                 });
+  const bool known =
+      info.peer_verified &&
+      std::any_of(info.peer_dns_names.begin(), info.peer_dns_names.end(),
+                  [&](const std::string& name) {
+                    return std::find(allowed.begin(), allowed.end(), name) != allowed.end();
+                  });
   if (!known) co_return base::PermissionDenied("certificate of " + info.peer_subject);
   co_return absl::OkStatus();
 }
 
 base::Task<bool> Session::Carry(smtp::Action action) {
-  if (std::holds_alternative<smtp::NeedInput>(action)) co_return co_await ReadMore();
-  if (auto* send = std::get_if<smtp::Send>(&action)) co_return co_await Write(send->bytes);
-  if (std::holds_alternative<smtp::StartTls>(action)) co_return co_await StartTls();
-  if (std::holds_alternative<smtp::Close>(action)) co_return false;
-  if (auto* mail = std::get_if<smtp::CheckMailFrom>(&action)) {
+  bool open = true;
+  if (std::holds_alternative<smtp::NeedInput>(action)) {
+    open = co_await ReadMore();
+  } else if (auto* send = std::get_if<smtp::Send>(&action)) {
+    open = co_await Write(send->bytes);
+  } else if (std::holds_alternative<smtp::StartTls>(action)) {
+    open = co_await StartTls();
+  } else if (std::holds_alternative<smtp::Close>(action)) {
+    open = false;
+  } else if (auto* mail = std::get_if<smtp::CheckMailFrom>(&action)) {
     co_await BeginTransaction(std::move(*mail));
   } else if (auto* rcpt = std::get_if<smtp::CheckRcpt>(&action)) {
     smtp::Reply reply = co_await transaction_->AddRecipient(std::move(*rcpt));
@@ -117,7 +119,7 @@ base::Task<bool> Session::Carry(smtp::Action action) {
     transaction_.reset();
     smtp_.OnReply(reply);
   }
-  co_return true;
+  co_return open;
 }
 
 base::Task<void> Session::BeginTransaction(smtp::CheckMailFrom mail) {

@@ -5,8 +5,9 @@
 //
 //   base::Spawn(Session::Serve(std::move(stream), services, ListenerKind::kPublic));
 //
-// Timeouts: for a command, for the next octets of data, for all of a message's data, for the session
-// (RFC 5321 §4.5.3.2). When the daemon drains, a session ends with 421 as soon as it is idle.
+// Timeouts: for a command, for the next octets of data, for all of a message's data, for the
+// session (RFC 5321 §4.5.3.2). When the daemon drains, a session ends with 421 as soon as it is
+// idle.
 
 #include <memory>
 #include <string>

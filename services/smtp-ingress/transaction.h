@@ -1,12 +1,12 @@
 #pragma once
 
-// Transaction: one mail transaction, from MAIL to the answer to its data: looks recipients up, hands
-// the message to auth-verifier and to the store as it comes, decides, delivers.
+// Transaction: one mail transaction, from MAIL to the answer to its data: looks recipients up,
+// hands the message to auth-verifier and to the store as it comes, decides, delivers.
 //
-// Every function that answers the client gives a complete smtp::Reply; whatever fails of ours is 451
-// 4.3.0 with nothing delivered, and the reason goes to the log. Made at MAIL, destroyed at its end or
-// when the client gives it up (Abandon first). One reactor's thread; it must not be destroyed while
-// one of its tasks runs.
+// Every function that answers the client gives a complete smtp::Reply; whatever fails of ours is
+// 451 4.3.0 with nothing delivered, and the reason goes to the log. Made at MAIL, destroyed at its
+// end or when the client gives it up (Abandon first). One reactor's thread; it must not be
+// destroyed while one of its tasks runs.
 
 #include <memory>
 #include <string>

@@ -15,6 +15,7 @@ import email.utils
 import imaplib
 import json
 import os
+import secrets
 import shutil
 import smtplib
 import socket
@@ -113,6 +114,17 @@ class Suite:
                         f"password={password}" if part.startswith("password=") else part
                         for part in self.told["postgres"].split())
 
+    def add_account(self, address):
+        """Its password."""
+        password = secrets.token_urlsafe(12)
+        godwitctl("account", "add", address, "--password-stdin", text=password + "\n", conninfo=self.superuser())
+        return password
+
+    def check_store(self):
+        clean = godwitctl("store", "check", "--json", conninfo=self.superuser(), check=False)
+        if not clean["clean"]:
+            raise AssertionError(f"store check: {clean['findings']}")
+
     def stop(self):
         if self.process.poll() is None:
             self.process.terminate()
@@ -149,11 +161,16 @@ class SuiteCase(unittest.TestCase):
     @classmethod
     def tearDownClass(cls):
         try:
-            clean = godwitctl("store", "check", "--json", conninfo=cls.suite.superuser(), check=False)
-            if not clean["clean"]:
-                raise AssertionError(f"store check: {clean['findings']}")
+            cls.suite.check_store()
         finally:
             cls.suite.close()
+
+    @classmethod
+    def new_account(cls, user):
+        """A further account; its address."""
+        address = f"{user}@{cls.suite.told['domain']}"
+        cls.passwords[address] = cls.suite.add_account(address)
+        return address
 
     def smtp(self, name="client.sender.test", starttls=True):
         client = smtplib.SMTP(*split(self.suite.told["smtp"]), local_hostname=name, timeout=30)

@@ -16,8 +16,12 @@ MEANING = {"smtp": "mail in, STARTTLS", "submission": "mail out, STARTTLS", "sub
 
 
 def binary(root, name):
-    """A program of ours: beside the sources in a test's runfiles, else where Bazel puts it."""
+    """A program of ours: below GODWIT_BIN_ROOT when that is set (another build's bazel-bin), beside
+    the sources in a test's runfiles, else where Bazel puts it."""
     path = f"tools/{name}/{name}" if name == "godwitctl" else f"services/{name}/{name}"
+    chosen = os.environ.get("GODWIT_BIN_ROOT")
+    if chosen:
+        return os.path.join(chosen, path)
     beside = os.path.join(root, path)
     return beside if os.path.exists(beside) else os.path.join(root, "bazel-bin", path)
 

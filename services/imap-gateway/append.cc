@@ -1,0 +1,164 @@
+// APPEND (RFC 9051 §6.3.12), the message streamed into the store.
+
+#include "services/imap-gateway/append.h"
+
+#include <utility>
+
+#include "libs/base/status.h"
+#include "libs/obs/log.h"
+#include "services/imap-gateway/session.h"
+
+namespace godwit::imap_gateway {
+namespace {
+
+// How long a staged body waits for its delivery before it is swept.
+constexpr absl::Duration kStagedLifetime = absl::Hours(2);
+
+}  // namespace
+
+std::string LineEndFixer::Fix(std::string_view bytes) {
+  std::string fixed;
+  fixed.reserve(bytes.size() + bytes.size() / 32);
+  for (const char c : bytes) {
+    if (c == '\n' && last_ != '\r') fixed += '\r';
+    fixed += c;
+    last_ = c;
+  }
+  return fixed;
+}
+
+base::Task<void> Session::BeginAppend(imap::AppendStart start) {
+  const std::string tag = start.header.tag;
+  std::optional<Reply> refused = CheckState(imap::Verb::kAppend);
+  if (!refused && start.size > env_->settings.limits.append_bytes) {
+    refused = Reply::No(imap::code::kTooBig, "Message is too large");
+  }
+  // RFC 6855 §4 and RFC 3516 §4.4: neither UTF8=ACCEPT nor BINARY is offered.
+  if (!refused && (start.binary || start.header.utf8)) {
+    refused = Reply::No(imap::code::kUnknownCte, "Binary messages are not taken");
+  }
+  if (!refused && start.size == 0) refused = Reply::Bad("Message is empty");
+  auto name = MailboxName(start.header.mailbox);
+  if (!refused && !name.ok()) refused = Reply::No(imap::code::kCannot, "Bad mailbox name");
+  store::MailboxId mailbox = store::MailboxId::kNone;
+  if (!refused) {
+    absl::StatusOr<store::Mailbox> found =
+        co_await env_->database->Run([account = account_->id, path = *name](db::Connection& c) {
+          return store::FindMailbox(c, account, path);
+        });
+    if (found.ok()) mailbox = found->id;
+    if (found.status().code() == absl::StatusCode::kNotFound) {
+      refused = Reply::No(imap::code::kTryCreate, "No such mailbox");
+    } else if (!found.ok()) {
+      refused = Failed(found.status(), "APPEND");
+    }
+  }
+  if (refused) {
+    parser_.RefuseAppend();
+    Answer(tag, *refused);
+    co_return;
+  }
+  append_ = std::make_unique<AppendState>();
+  append_->header = std::move(start.header);
+  append_->mailbox = mailbox;
+  if (start.synchronizing) imap::AppendContinuation(&out_, "OK");
+}
+
+base::Task<void> Session::ContinueAppend(std::string_view bytes) {
+  AppendState& append = *append_;
+  if (!append.status.ok()) co_return;
+  append.message.Feed(append.fixer.Fix(bytes));
+  if (append.message.header_too_large()) {
+    append.status = base::InvalidArgument("header is too large");
+    co_return;
+  }
+  while (append.message.has_full_chunk() && append.status.ok()) {
+    std::string chunk = append.message.TakeChunk();
+    absl::StatusOr<store::StagedBlob> staged = co_await env_->database->Run(
+        [account = account_->id, before = append.staged, chunk = std::move(chunk),
+         random = env_->random,
+         expires = env_->clock->Now() + kStagedLifetime](db::Connection& c)
+            -> absl::StatusOr<store::StagedBlob> {
+          auto blob = before ? absl::StatusOr<store::StagedBlob>(*before)
+                             : store::StageBlob(c, account, random, expires);
+          if (!blob.ok()) return blob.status();
+          absl::Status status = store::StageChunk(c, &*blob, chunk);
+          if (!status.ok()) return status;
+          return blob;
+        });
+    append.status = staged.status();
+    if (staged.ok()) append.staged = *staged;
+  }
+}
+
+base::Task<Reply> Session::CommitAppend() {
+  AppendState& append = *append_;
+  if (!append.status.ok()) {
+    if (append.status.code() == absl::StatusCode::kInvalidArgument) {
+      co_return Reply::No(imap::code::kLimit, "The header is too large");
+    }
+    co_return Failed(append.status, "APPEND");
+  }
+  if (append.staged) {
+    std::string last = append.message.TakeRest();
+    absl::StatusOr<store::StagedBlob> staged = co_await env_->database->Run(
+        [blob = *append.staged,
+         last = std::move(last)](db::Connection& c) mutable -> absl::StatusOr<store::StagedBlob> {
+          if (!last.empty()) GODWIT_RETURN_IF_ERROR(store::StageChunk(c, &blob, last));
+          return blob;
+        });
+    if (!staged.ok()) co_return Failed(staged.status(), "APPEND");
+    append.staged = *staged;
+  }
+  std::string header = append.message.header();
+  // A message that is all header gets the empty line that ends it.
+  if (!append.message.header_complete()) {
+    if (!header.ends_with("\r\n")) header += "\r\n";
+    header += "\r\n";
+  }
+  store::Delivery delivery = append.message.Finish(std::move(header));
+  delivery.staged = std::exchange(append.staged, std::nullopt);
+  delivery.received = append.header.internal_date.value_or(env_->clock->Now());
+  store::DeliveryTarget target;
+  target.account = account_->id;
+  target.mailbox = append.mailbox;
+  target.flags = append.header.flags.system;
+  target.keywords = std::move(append.header.flags.keywords);
+  delivery.targets.push_back(std::move(target));
+  absl::StatusOr<store::DeliveryResult> result =
+      co_await env_->deliverer->Deliver(std::move(delivery));
+  if (result.status().code() == absl::StatusCode::kResourceExhausted) {
+    co_return Reply::No(imap::code::kOverQuota, "Over quota");
+  }
+  if (result.status().code() == absl::StatusCode::kNotFound) {
+    co_return Reply::No(imap::code::kTryCreate, "No such mailbox");
+  }
+  if (!result.ok()) co_return Failed(result.status(), "APPEND");
+  const store::Delivered& done = result->front();
+  Announce(done.change);
+  env_->metrics->messages.At({"appended"}).Add();
+  co_return Reply{"OK", imap::AppendUidCode(done.uidvalidity, done.uid), "Append completed"};
+}
+
+base::Task<void> Session::EndAppend(std::string tag) {
+  if (append_ == nullptr) co_return;
+  Reply reply = co_await CommitAppend();
+  co_await AbandonAppend();  // what is left of it
+  if (selected_ != nullptr) {
+    absl::Status status = co_await Sync(true, false);
+    if (!status.ok()) obs::Log(obs::Level::kWarning, "sync failed", {{"error", status}});
+  }
+  Answer(tag, reply);
+}
+
+base::Task<void> Session::AbandonAppend() {
+  const std::unique_ptr<AppendState> append = std::move(append_);
+  if (append == nullptr || !append->staged) co_return;
+  absl::Status status =
+      co_await env_->database->Run([blob = *append->staged](db::Connection& c) {
+        return store::DropStagedBlob(c, blob);
+      });
+  status.IgnoreError();  // the sweep finds it
+}
+
+}  // namespace godwit::imap_gateway

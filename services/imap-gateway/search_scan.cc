@@ -1,0 +1,115 @@
+#include "services/imap-gateway/search_scan.h"
+
+#include <algorithm>
+
+#include "libs/base/status.h"
+#include "libs/imap/text_match.h"
+#include "libs/mime/body.h"
+#include "libs/mime/encoded_word.h"
+#include "libs/mime/header.h"
+
+namespace godwit::imap_gateway {
+namespace {
+
+class Scanner {
+ public:
+  Scanner(db::Connection* connection, store::AccountId account, const ScanWork* work,
+          const std::vector<std::string>& needles)
+      : connection_(connection), account_(account), work_(work), scan_(needles) {}
+
+  absl::Status Scan() { return ScanPart(work_->root); }
+  bool Found(size_t needle) const { return scan_.Found(needle); }
+
+ private:
+  absl::Status ScanPart(const mime::Part& part) {
+    if (scan_.AllFound()) return absl::OkStatus();
+    if (part.kind == mime::Part::Kind::kLeaf) {
+      return part.type == "text" ? ScanText(part) : absl::OkStatus();
+    }
+    if (part.kind == mime::Part::Kind::kMessage) {
+      GODWIT_RETURN_IF_ERROR(ScanHeader(part.children.front()));
+    }
+    for (const mime::Part& child : part.children) GODWIT_RETURN_IF_ERROR(ScanPart(child));
+    return absl::OkStatus();
+  }
+
+  absl::Status ScanText(const mime::Part& part) {
+    mime::TextDecoder decoder(part);
+    std::string text;
+    GODWIT_RETURN_IF_ERROR(Read(part.body_offset, part.body_size, [&](std::string_view piece) {
+      text.clear();
+      decoder.Feed(piece, &text);
+      scan_.Feed(text);
+    }));
+    text.clear();
+    decoder.Finish(&text);
+    scan_.Feed(text);
+    scan_.Break();
+    return absl::OkStatus();
+  }
+
+  absl::Status ScanHeader(const mime::Part& embedded) {
+    std::string header;
+    GODWIT_RETURN_IF_ERROR(Read(embedded.header_offset, embedded.header_size,
+                                [&](std::string_view piece) { header += piece; }));
+    scan_.Feed(DecodedHeader(header));
+    scan_.Break();
+    return absl::OkStatus();
+  }
+
+  // Octets of the body, piece by piece.
+  template <typename Use>
+  absl::Status Read(uint64_t offset, uint64_t size, Use use) {
+    for (uint64_t done = 0; done < size && !scan_.AllFound();) {
+      const auto at = static_cast<int64_t>(work_->blob.header_size + offset + done);
+      const size_t want = std::min<uint64_t>(store::kMaxBlobRead, size - done);
+      GODWIT_ASSIGN_OR_RETURN(const std::string piece,
+                              store::ReadBlob(*connection_, account_, work_->blob, at, want));
+      if (piece.empty()) break;
+      done += piece.size();
+      use(std::string_view(piece));
+    }
+    return absl::OkStatus();
+  }
+
+  db::Connection* connection_;
+  store::AccountId account_;
+  const ScanWork* work_;
+  imap::TextScan scan_;
+};
+
+}  // namespace
+
+std::string DecodedHeader(std::string_view header) {
+  std::string text;
+  for (const mime::HeaderField& field : mime::SplitHeader(header).fields) {
+    text += field.name;
+    text += ": ";
+    text += mime::DecodeWords(mime::Unfold(field.value));
+    text += "\r\n";
+  }
+  return text;
+}
+
+absl::StatusOr<std::vector<Scanned>> ScanMessages(db::Connection& connection,
+                                                  store::AccountId account,
+                                                  const std::vector<ScanWork>& work,
+                                                  const std::vector<std::string>& folded_needles) {
+  std::vector<store::BlobId> blobs;
+  for (const ScanWork& one : work) blobs.push_back(one.blob.blob);
+  GODWIT_ASSIGN_OR_RETURN(std::vector<std::string> headers,
+                          store::ReadHeaders(connection, account, blobs));
+  std::vector<Scanned> results(work.size());
+  for (size_t i = 0; i < work.size(); ++i) {
+    results[i].header = std::move(headers[i]);
+    results[i].found.resize(folded_needles.size());
+    if (folded_needles.empty()) continue;
+    Scanner scanner(&connection, account, &work[i], folded_needles);
+    const absl::Status status = scanner.Scan();
+    if (!status.ok() && status.code() != absl::StatusCode::kNotFound) return status;
+    for (size_t n = 0; n < folded_needles.size(); ++n) results[i].found[n] = scanner.Found(n);
+  }
+  return results;
+}
+
+}  // namespace godwit::imap_gateway

@@ -1,0 +1,182 @@
+#include "services/smtp-ingress/ingress_fixture.h"
+
+#include <utility>
+
+#include "libs/rpc/serve.h"
+#include "libs/runtime/yaml_config.h"
+#include "libs/store/check.h"
+#include "libs/store/mailbox.h"
+
+namespace godwit::smtp_ingress {
+namespace {
+
+namespace pb = ::godwit::auth_verifier::v1;
+
+const absl::Time kNow = absl::FromUnixSeconds(1'790'000'000);
+
+base::Task<absl::Status> Collect(rpc::RequestReader<pb::VerifyRequest>* reader,
+                                 ScriptedVerifier* verifier, pb::VerifyResponse* out) {
+  std::string data;
+  for (;;) {
+    std::optional<pb::VerifyRequest> request = co_await reader->Next();
+    if (!request) break;
+    if (request->has_envelope()) {
+      verifier->envelope = request->envelope();
+      ++verifier->begun;
+    } else {
+      data += request->data();
+    }
+  }
+  verifier->data = std::move(data);
+  *out = verifier->response;
+  co_return verifier->failure;
+}
+
+base::Task<absl::Status> TakeHint(const hint::v1::HintRequest* in, ScriptedGateway* gateway) {
+  for (const auto& change : in->changes()) {
+    gateway->last_account = change.account_id();
+    gateway->last_modseq = change.modseq();
+  }
+  co_return absl::OkStatus();
+}
+
+}  // namespace
+
+grpc::ServerReadReactor<pb::VerifyRequest>* ScriptedVerifier::Verify(
+    grpc::CallbackServerContext* context, pb::VerifyResponse* out) {
+  return rpc::ServeStream<pb::VerifyRequest>(
+      context, executor_, [this, out](rpc::RequestReader<pb::VerifyRequest>* reader) {
+        return Collect(reader, this, out);
+      });
+}
+
+grpc::ServerUnaryReactor* ScriptedGateway::Hint(grpc::CallbackServerContext* context,
+                                                const hint::v1::HintRequest* in,
+                                                hint::v1::HintResponse*) {
+  return rpc::ServeUnary(context, executor_, TakeHint(in, this));
+}
+
+IngressFixture::IngressFixture()
+    : connection(database.Connect()),
+      authority(testing::MakeScratchFolder()),
+      thread([this] { loop.Run(); }),
+      verifier(&loop),
+      gateway(&loop) {
+  MustOk(store::AddDomain(*connection, "y.example", kNow));
+  alice = AddAccount("alice@y.example");
+  bob = AddAccount("bob@y.example");
+  public_leaf = authority.Issue({.names = {"mx.y.example"}});
+  verifier_leaf_ = authority.Issue({.names = {"auth-verifier"}});
+  ingress_leaf_ = authority.Issue({.names = {"smtp-ingress", "localhost"}});
+  verifier.response.set_authentication_results("mx.y.example; dmarc=none");
+  verifier.response.set_received_spf("none (mx.y.example: nothing)");
+  StartVerifier();
+  gateway_server_ =
+      StartRpc("imap-gateway", {{"/godwit.hint.v1.Hints/Hint", {"smtp-ingress"}}}, &gateway, 0);
+  gateway_port = gateway_server_->port();
+}
+
+IngressFixture::~IngressFixture() {
+  if (server != nullptr) server->Drain(absl::Seconds(5));
+  server.reset();
+  verifier_server_.reset();
+  gateway_server_.reset();
+  loop.Stop();
+  thread.join();
+}
+
+std::unique_ptr<rpc::Server> IngressFixture::StartRpc(const std::string& name,
+                                                      const rpc::Callers& callers,
+                                                      grpc::Service* service, uint16_t port) {
+  const testing::LeafFiles leaf =
+      name == "auth-verifier" ? verifier_leaf_ : authority.Issue({.names = {name}});
+  rpc::ServerOptions options;
+  options.address = "127.0.0.1:" + std::to_string(port);
+  options.tls.ca_file = authority.ca_file();
+  options.tls.certificate_file = leaf.chain_file;
+  options.tls.key_file = leaf.key_file;
+  options.callers = callers;
+  return Must(rpc::Server::Start(std::move(options), {service}));
+}
+
+void IngressFixture::StartVerifier() {
+  verifier_server_ = StartRpc("auth-verifier",
+                              {{"/godwit.auth_verifier.v1.AuthVerifier/Verify", {"smtp-ingress"}}},
+                              &verifier, verifier_port_);
+  verifier_port_ = verifier_server_->port();
+}
+
+std::string IngressFixture::BaseConfig() const {
+  return "hostname: mx.y.example\n"
+         "listeners: [" +
+         listener +
+         "]\n"
+         "internal: {listen: \"127.0.0.1:0\"}\n"
+         "tls:\n"
+         "  certificates: [{chain_file: \"" +
+         public_leaf.chain_file + "\", key_file: \"" + public_leaf.key_file +
+         "\"}]\n"
+         "  reload_interval: 1s\n"
+         "database: {conninfo: \"" +
+         database.ConnInfo("godwit_smtp_ingress") +
+         "\"}\n"
+         "rpc_tls: {ca_file: \"" +
+         authority.ca_file() + "\", certificate_file: \"" + ingress_leaf_.chain_file +
+         "\", key_file: \"" + ingress_leaf_.key_file +
+         "\"}\n"
+         "auth_verifier: {target: \"127.0.0.1:" +
+         std::to_string(verifier_port_) + "\", deadline: 5s}\n";
+}
+
+void IngressFixture::Start(const std::string& more_config) {
+  Config config;
+  const std::string text = BaseConfig() + more_config;
+  const auto errors = runtime::LoadYaml(
+      text, "test.yaml", [](const std::string&) { return std::nullopt; }, &config);
+  for (const auto& error : errors) FAIL(error.ToString());
+  context.name = "smtp-ingress";
+  server = std::make_unique<Server>(config, &context);
+  MustOk(server->Start());
+}
+
+std::shared_ptr<net::TlsContext> IngressFixture::ClientTls(const std::string& name) {
+  net::TlsClientOptions options;
+  options.ca_file = authority.ca_file();
+  if (!name.empty()) {
+    const testing::LeafFiles leaf = authority.Issue({.names = {name}});
+    options.certificate.chain_file = leaf.chain_file;
+    options.certificate.key_file = leaf.key_file;
+  }
+  return Must(net::TlsContext::NewClient(std::move(options)));
+}
+
+store::AccountId IngressFixture::AddAccount(const std::string& address) {
+  return Must(store::AddAccount(*connection, address, base::RandomSource::System(), kNow));
+}
+
+std::string IngressFixture::OnlyMessage(store::AccountId account, const std::string& mailbox) {
+  const store::Mailbox box = Must(store::FindMailbox(*connection, account, mailbox));
+  const auto opened = Must(store::OpenMailbox(*connection, account, box.id));
+  const auto found =
+      Must(store::FetchEntries(*connection, account, box.id, opened.uids, {.summary = true}));
+  REQUIRE(found.entries.size() == 1);
+  const store::Entry& entry = found.entries[0];
+  std::string text;
+  while (text.size() < static_cast<size_t>(entry.size)) {
+    const std::string piece = Must(store::ReadBlob(
+        *connection, account, entry.blob, static_cast<int64_t>(text.size()), store::kMaxBlobRead));
+    REQUIRE_FALSE(piece.empty());
+    text += piece;
+  }
+  return text;
+}
+
+void IngressFixture::CheckStore() {
+  const auto findings = Must(store::CheckStore(*connection));
+  for (const store::Finding& finding : findings) {
+    INFO(finding.check << ": " << finding.detail);
+    CHECK(finding.check.empty());
+  }
+}
+
+}  // namespace godwit::smtp_ingress

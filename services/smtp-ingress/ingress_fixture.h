@@ -1,0 +1,121 @@
+#pragma once
+
+// IngressFixture: the whole daemon in this process, for component tests: a PostgreSQL of its own,
+// an auth-verifier that says what the test tells it, certificates, and a gateway that takes hints.
+
+#include <grpcpp/server_context.h>
+
+#include <atomic>
+#include <catch2/catch.hpp>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "libs/base/executor.h"
+#include "libs/base/status.h"
+#include "libs/rpc/server.h"
+#include "libs/runtime/service_main.h"
+#include "libs/store/admin.h"
+#include "libs/store/entries.h"
+#include "libs/testing/certificates.h"
+#include "libs/testing/scratch_database.h"
+#include "proto/godwit/auth_verifier/v1/auth_verifier.grpc.pb.h"
+#include "proto/godwit/hint/v1/hint.grpc.pb.h"
+#include "services/smtp-ingress/server.h"
+#include "services/smtp-ingress/smtp_client.h"
+
+namespace godwit::smtp_ingress {
+
+template <typename T>
+T Must(absl::StatusOr<T> result) {
+  if (!result.ok()) FAIL(base::ToString(result.status()));
+  return *std::move(result);
+}
+inline void MustOk(const absl::Status& status) {
+  if (!status.ok()) FAIL(base::ToString(status));
+}
+
+// Remembers what it was asked and answers `response`, or fails.
+class ScriptedVerifier : public auth_verifier::v1::AuthVerifier::CallbackService {
+ public:
+  explicit ScriptedVerifier(base::Executor* executor) : executor_(executor) {}
+
+  grpc::ServerReadReactor<auth_verifier::v1::VerifyRequest>* Verify(
+      grpc::CallbackServerContext* context, auth_verifier::v1::VerifyResponse* out) override;
+
+  // Set before a message, read after its answer.
+  auth_verifier::v1::VerifyResponse response;
+  absl::Status failure;
+  auth_verifier::v1::Envelope envelope;
+  std::string data;
+  std::atomic<int> begun{0};
+
+ private:
+  base::Executor* const executor_;
+};
+
+class ScriptedGateway : public hint::v1::Hints::CallbackService {
+ public:
+  explicit ScriptedGateway(base::Executor* executor) : executor_(executor) {}
+  grpc::ServerUnaryReactor* Hint(grpc::CallbackServerContext* context,
+                                 const hint::v1::HintRequest* in,
+                                 hint::v1::HintResponse* out) override;
+  std::atomic<int64_t> last_account{0};
+  std::atomic<int64_t> last_modseq{0};
+
+ private:
+  base::Executor* const executor_;
+};
+
+class IngressFixture {
+ public:
+  IngressFixture();
+  ~IngressFixture();
+
+  // Starts the daemon with lines added to its configuration (YAML, at the top level).
+  void Start(const std::string& more_config = "");
+  void StopVerifier() { verifier_server_.reset(); }
+  void StartVerifier();
+
+  SmtpClient Connect() { return SmtpClient(server->endpoints().at(0)); }
+  net::Endpoint internal_endpoint() const { return server->endpoints().back(); }
+  // A client context that trusts our authority, with a certificate of that name ("" none).
+  std::shared_ptr<net::TlsContext> ClientTls(const std::string& name = "");
+
+  store::AccountId AddAccount(const std::string& address);
+  // The whole text of the only message in that mailbox of the account; fails with another number.
+  std::string OnlyMessage(store::AccountId account, const std::string& mailbox = "INBOX");
+  // Emails in all of the database.
+  std::string CountEmails() const { return database.Ask("SELECT count(*) FROM emails"); }
+  void CheckStore();
+
+  testing::ScratchDatabase database;
+  std::unique_ptr<db::Connection> connection;
+  store::AccountId alice;
+  store::AccountId bob;
+  testing::CertificateAuthority authority;
+  testing::LeafFiles public_leaf;
+  base::RunLoop loop;
+  std::thread thread;
+  ScriptedVerifier verifier;
+  ScriptedGateway gateway;
+  runtime::Context context;
+  std::unique_ptr<Server> server;
+  uint16_t gateway_port = 0;
+  std::string listener = "{listen: \"127.0.0.1:0\"}";  // of the configuration
+
+ private:
+  std::string BaseConfig() const;
+  std::unique_ptr<rpc::Server> StartRpc(const std::string& name, const rpc::Callers& callers,
+                                        grpc::Service* service, uint16_t port);
+
+  testing::LeafFiles verifier_leaf_;
+  testing::LeafFiles ingress_leaf_;
+  std::unique_ptr<rpc::Server> verifier_server_;
+  std::unique_ptr<rpc::Server> gateway_server_;
+  uint16_t verifier_port_ = 0;
+};
+
+}  // namespace godwit::smtp_ingress

@@ -1,0 +1,412 @@
+// The daemon as a whole, against a real PostgreSQL: what clients are told, and what lies in the
+// mailboxes afterwards.
+
+#include <fstream>
+
+#include "libs/store/watch.h"
+#include "services/smtp-ingress/ingress_fixture.h"
+
+namespace godwit::smtp_ingress {
+namespace {
+
+namespace pb = ::godwit::auth_verifier::v1;
+
+constexpr std::string_view kText = "Subject: hello\r\n\r\nThe text.\r\n";
+const std::string kAccepted = "250 2.0.0 Message accepted";
+
+bool Contains(const std::string& text, std::string_view part) {
+  return text.find(part) != std::string::npos;
+}
+
+void FailDmarc(ScriptedVerifier* verifier, pb::DmarcResult::Disposition disposition) {
+  pb::DmarcResult* dmarc = verifier->response.mutable_dmarc();
+  dmarc->set_result(pb::RESULT_FAIL);
+  dmarc->set_from_domain("x.example");
+  dmarc->set_disposition(disposition);
+}
+
+TEST_CASE_METHOD(IngressFixture, "A message is verified, gets its trace fields and is delivered",
+                 "[smtp-ingress][component]") {
+  Start();
+  verifier.response.mutable_iprev()->set_result(pb::RESULT_PASS);
+  verifier.response.mutable_iprev()->set_name("host.x.example");
+  SmtpClient client = Connect();
+  CHECK(client.Reply() == "220 mx.y.example ESMTP Godwit");
+  CHECK(client.SendMessage("s@x.example", {"alice@y.example"},
+                           "Authentication-Results: mx.y.example; dmarc=pass\r\n"
+                           "Subject: hello\r\n\r\n..dot\r\n") == kAccepted);
+  const std::string id = client.last_id();
+
+  CHECK(verifier.envelope.client_ip() == std::string("\x7f\0\0\x01", 4));
+  CHECK(verifier.envelope.helo() == "client.test");
+  CHECK(verifier.envelope.mail_from() == "s@x.example");
+  CHECK(verifier.envelope.authserv_id() == "mx.y.example");
+  CHECK_FALSE(verifier.envelope.internal_hop());
+  CHECK(verifier.data ==
+        "Authentication-Results: mx.y.example; dmarc=pass\r\nSubject: hello\r\n\r\n.dot\r\n");
+
+  const std::string stored = OnlyMessage(alice);
+  const std::string front =
+      "Return-Path: <s@x.example>\r\n"
+      "Delivered-To: alice@y.example\r\n"
+      "Authentication-Results: mx.y.example; dmarc=none\r\n"
+      "Received-SPF: none (mx.y.example: nothing)\r\n"
+      "X-Godwit-Reason: accepted\r\n"
+      "Received: from client.test (host.x.example [127.0.0.1])\r\n"
+      "\tby mx.y.example with ESMTP id " +
+      id + "\r\n\tfor <alice@y.example>;\r\n\t";
+  CHECK(stored.substr(0, front.size()) == front);
+  CHECK(Contains(stored, "+0000\r\nSubject: hello\r\n\r\n.dot\r\n"));
+  CHECK_FALSE(Contains(stored, "dmarc=pass"));
+  CHECK(client.Say("QUIT") == "221 2.0.0 Goodbye");
+  CHECK(client.Reply() == "(closed)");
+  CheckStore();
+}
+
+TEST_CASE_METHOD(IngressFixture, "RCPT is answered from the directory",
+                 "[smtp-ingress][component]") {
+  const store::AccountId full = AddAccount("full@y.example");
+  MustOk(store::SetQuota(*connection, full, 1000));
+  const store::AccountId off = AddAccount("off@y.example");
+  MustOk(store::SetAccountDisabled(*connection, off, true));
+  const absl::Time now = absl::Now();
+  MustOk(store::AddAlias(*connection,
+                         {"team@y.example", true, {"alice@y.example", "bob@y.example"}}, now));
+  MustOk(store::AddAlias(*connection, {"out@y.example", true, {"alice@y.example", "e@z.example"}},
+                         now));
+  MustOk(store::AddAlias(*connection, {"closed@y.example", false, {"alice@y.example"}}, now));
+  Start();
+  SmtpClient client = Connect();
+  client.Reply();
+  client.Say("EHLO c");
+  client.Say("MAIL FROM:<s@x.example> SIZE=2000");
+  CHECK(client.Say("RCPT TO:<alice@Y.Example>") == "250 2.1.5 Recipient OK");
+  CHECK(client.Say("RCPT TO:<alice+tag@y.example>") == "250 2.1.5 Recipient OK");
+  CHECK(client.Say("RCPT TO:<nobody@y.example>") == "550 5.1.1 No such user here");
+  CHECK(client.Say("RCPT TO:<alice@z.example>") == "550 5.7.1 Relay access denied");
+  CHECK(client.Say("RCPT TO:<alice@[127.0.0.1]>") == "550 5.7.1 Relay access denied");
+  CHECK(client.Say("RCPT TO:<full@y.example>") == "452 4.2.2 Mailbox full");
+  CHECK(client.Say("RCPT TO:<off@y.example>") == "450 4.2.1 Mailbox temporarily disabled");
+  CHECK(client.Say("RCPT TO:<team@y.example>") == "250 2.1.5 Recipient OK");
+  CHECK(client.Say("RCPT TO:<out@y.example>").substr(0, 9) == "550 5.3.3");
+  CHECK(client.Say("RCPT TO:<closed@y.example>").substr(0, 9) == "550 5.7.2");
+  CHECK(client.Say("DATA").substr(0, 3) == "354");
+  // alice stands behind three recipients and gets one copy; several recipients: no "for".
+  CHECK(client.EndMessage(kText) == kAccepted);
+  CHECK_FALSE(Contains(OnlyMessage(alice), "\tfor <"));
+  CHECK(Contains(OnlyMessage(bob), "Delivered-To: team@y.example\r\n"));
+  CheckStore();
+}
+
+TEST_CASE_METHOD(IngressFixture, "DMARC reject is honoured, quarantine goes to Junk",
+                 "[smtp-ingress][component]") {
+  Start();
+  SmtpClient client = Connect();
+  client.Reply();
+  FailDmarc(&verifier, pb::DmarcResult::DISPOSITION_REJECT);
+  CHECK(client.SendMessage("s@x.example", {"alice@y.example"}, kText) ==
+        "550 5.7.1 Message rejected per DMARC policy for x.example");
+  CHECK(CountEmails() == "0");
+  FailDmarc(&verifier, pb::DmarcResult::DISPOSITION_QUARANTINE);
+  CHECK(client.SendMessage("s@x.example", {"alice@y.example"}, kText) == kAccepted);
+  CHECK(Contains(OnlyMessage(alice, "Junk"), "X-Godwit-Reason: dmarc-quarantine\r\n"));
+  CheckStore();
+}
+
+TEST_CASE_METHOD(IngressFixture,
+                 "Without auth-verifier nothing is accepted, and with it again it is",
+                 "[smtp-ingress][component]") {
+  Start();
+  SmtpClient client = Connect();
+  client.Reply();
+  verifier.failure = base::Unavailable("no DNS");
+  CHECK(client.SendMessage("s@x.example", {"alice@y.example"}, kText) ==
+        "451 4.3.0 Temporary failure, try again later");
+  StopVerifier();
+  CHECK(client.SendMessage("s@x.example", {"alice@y.example"}, kText) ==
+        "451 4.3.0 Temporary failure, try again later");
+  CHECK(CountEmails() == "0");
+  verifier.failure = absl::OkStatus();
+  StartVerifier();
+  std::string reply;
+  for (int i = 0; i < 100 && reply != kAccepted; ++i) {  // gRPC's own pause before it reconnects
+    absl::SleepFor(absl::Milliseconds(100));
+    reply = client.SendMessage("s@x.example", {"alice@y.example"}, kText);
+  }
+  CHECK(reply == kAccepted);
+  CHECK(CountEmails() == "1");
+}
+
+TEST_CASE_METHOD(IngressFixture, "Without the database nothing is accepted",
+                 "[smtp-ingress][component]") {
+  Start();
+  SmtpClient client = Connect();
+  client.Reply();
+  REQUIRE(client.BeginMessage("s@x.example", {"alice@y.example"}).substr(0, 3) == "354");
+  testing::ScratchDatabase::StopCluster(testing::ScratchDatabase::StopMode::kImmediate);
+  CHECK(client.EndMessage(kText) == "451 4.3.0 Temporary failure, try again later");
+  CHECK(client.BeginMessage("s@x.example", {"alice@y.example"}) ==
+        "451 4.3.0 Temporary failure, try again later");
+  testing::ScratchDatabase::StartCluster();
+  connection = database.Connect();
+  CHECK(CountEmails() == "0");
+  std::string reply;
+  for (int i = 0; i < 100 && reply != kAccepted; ++i) {
+    client.Say("RSET");
+    reply = client.SendMessage("s@x.example", {"alice@y.example"}, kText);
+    if (reply != kAccepted) absl::SleepFor(absl::Milliseconds(100));
+  }
+  CHECK(reply == kAccepted);
+  CHECK(CountEmails() == "1");
+  CheckStore();
+}
+
+TEST_CASE_METHOD(IngressFixture, "A large message is staged as it comes, and comes out as it was",
+                 "[smtp-ingress][component]") {
+  Start();
+  SmtpClient client = Connect();
+  client.Reply();
+  std::string body;
+  for (int i = 0; body.size() < 1'500'000; ++i) {
+    body += "line " + std::to_string(i) + std::string(60, 'x') + "\r\n";
+  }
+  CHECK(client.SendMessage("s@x.example", {"alice@y.example", "bob@y.example"},
+                           "Subject: large\r\n\r\n" + body) == kAccepted);
+  const std::string hers = OnlyMessage(alice);
+  CHECK(hers.substr(hers.size() - body.size()) == body);
+  const std::string his = OnlyMessage(bob);
+  CHECK(his.substr(his.size() - body.size()) == body);
+  CHECK(database.Ask("SELECT count(*) FROM staged_blobs") == "0");
+
+  // One that is refused at its end leaves nothing behind.
+  FailDmarc(&verifier, pb::DmarcResult::DISPOSITION_REJECT);
+  CHECK(client.SendMessage("s@x.example", {"alice@y.example"}, "Subject: large\r\n\r\n" + body)
+            .substr(0, 9) == "550 5.7.1");
+  CHECK(database.Ask("SELECT count(*) FROM staged_blobs") == "0");
+  CheckStore();
+}
+
+TEST_CASE_METHOD(IngressFixture, "Messages that are wrong in themselves are refused in step",
+                 "[smtp-ingress][component]") {
+  Start("limits: {message_size: 64KiB, received_fields: 10}\n");
+  SmtpClient client = Connect();
+  client.Reply();
+  const auto send = [&](const std::string& text) {
+    return client.SendMessage("s@x.example", {"alice@y.example"}, text);
+  };
+  CHECK(send("a\nb\r\n") == "550 5.6.11 Bare CR or bare LF in the message");
+  CHECK(send("a\r\n.\nMAIL FROM:<evil@x.example>\r\n") ==
+        "550 5.6.11 Bare CR or bare LF in the message");
+  CHECK(send(std::string(999, 'x') + "\r\n") == "550 5.6.0 Line too long in the message");
+  std::string big = "Subject: a\r\n\r\n";
+  while (big.size() <= 65536) big += std::string(98, 'x') + "\r\n";
+  CHECK(send(big) == "552 5.3.4 Message size exceeds the limit");
+  std::string loop;
+  for (int i = 0; i < 11; ++i) loop += "Received: by a; now\r\n";
+  CHECK(send(loop + "\r\n") == "550 5.4.6 Routing loop, too many Received fields");
+  CHECK(client.Say("MAIL FROM:<s@x.example> SIZE=65537") ==
+        "552 5.3.4 Message size exceeds the limit");
+  CHECK(CountEmails() == "0");
+  CHECK(send("") == kAccepted);  // an empty message is a message
+  CHECK(CountEmails() == "1");
+}
+
+TEST_CASE_METHOD(IngressFixture, "A header too large for the store is refused",
+                 "[smtp-ingress][component]") {
+  Start();
+  SmtpClient client = Connect();
+  client.Reply();
+  std::string header;
+  while (header.size() <= 512 * 1024) header += "X-Long: " + std::string(900, 'x') + "\r\n";
+  CHECK(client.SendMessage("s@x.example", {"alice@y.example"}, header + "\r\n") ==
+        "552 5.3.4 Message header too large");
+  CHECK(CountEmails() == "0");
+}
+
+TEST_CASE_METHOD(IngressFixture,
+                 "STARTTLS, seen in Received, with certificates read again on change",
+                 "[smtp-ingress][component]") {
+  Start();
+  SmtpClient client = Connect();
+  client.Reply();
+  CHECK(Contains(client.Say("EHLO c"), "STARTTLS"));
+  CHECK(client.Say("STARTTLS") == "220 2.0.0 Ready to start TLS");
+  REQUIRE(client.StartTls(ClientTls(), "mx.y.example"));
+  CHECK(client.Say("MAIL FROM:<s@x.example>") == "503 5.5.1 Send EHLO first");
+  CHECK_FALSE(Contains(client.Say("EHLO c"), "STARTTLS"));
+  CHECK(client.SendMessage("s@x.example", {"alice@y.example"}, kText) == kAccepted);
+  const std::string stored = OnlyMessage(alice);
+  CHECK(Contains(stored, "with ESMTPS id "));
+  CHECK(Contains(stored, "\r\n\t(TLSv1.3 TLS_"));
+
+  // A new certificate for another name: the old name does not verify any more.
+  const testing::LeafFiles fresh = authority.Issue({.names = {"new.y.example"}});
+  for (const auto& [from, to] : {std::pair(fresh.chain_pem, public_leaf.chain_file),
+                                 std::pair(fresh.key_pem, public_leaf.key_file)}) {
+    std::ofstream(to, std::ios::trunc) << from;
+  }
+  bool reloaded = false;
+  for (int i = 0; i < 100 && !reloaded; ++i) {
+    absl::SleepFor(absl::Milliseconds(100));
+    SmtpClient other = Connect();
+    other.Reply();
+    other.Say("EHLO c");
+    other.Say("STARTTLS");
+    reloaded = other.StartTls(ClientTls(), "new.y.example");
+  }
+  CHECK(reloaded);
+}
+
+TEST_CASE_METHOD(IngressFixture, "The internal listener takes mail from our daemons only",
+                 "[smtp-ingress][component]") {
+  Start();
+  SECTION("a daemon that may") {
+    SmtpClient client(internal_endpoint());
+    REQUIRE(client.StartTls(ClientTls("delivery-queue"), "smtp-ingress"));
+    CHECK(client.Reply() == "220 mx.y.example ESMTP Godwit");
+    CHECK(Contains(client.Say("EHLO queue"), "XORIGIN"));
+    CHECK(client.Say("MAIL FROM:<bob@y.example>") == "501 5.5.4 XORIGIN is required here");
+    CHECK(client.SendMessage("bob@y.example", {"alice@y.example"}, kText,
+                             " XORIGIN=submission;account:7;client:192.0.2.1;user:bob@y.example") ==
+          kAccepted);
+    CHECK(verifier.envelope.internal_hop());
+    CHECK(Contains(OnlyMessage(alice), "auth=pass smtp.auth=bob@y.example"));
+    // DMARC applies to what users submit, and not to what the queue made itself.
+    FailDmarc(&verifier, pb::DmarcResult::DISPOSITION_REJECT);
+    CHECK(client
+              .SendMessage("bob@y.example", {"alice@y.example"}, kText,
+                           " XORIGIN=submission;user:bob@y.example")
+              .substr(0, 9) == "550 5.7.1");
+    CHECK(client.SendMessage("", {"bob@y.example"}, kText, " XORIGIN=dsn") == kAccepted);
+  }
+  SECTION("another daemon") {
+    SmtpClient client(internal_endpoint());
+    client.StartTls(ClientTls("imap-gateway"), "smtp-ingress");
+    CHECK(client.Reply() == "(closed)");
+  }
+  SECTION("nobody") {
+    SmtpClient client(internal_endpoint());
+    client.StartTls(ClientTls(), "smtp-ingress");
+    CHECK(client.Reply() == "(closed)");
+  }
+  SECTION("XORIGIN is unknown outside") {
+    SmtpClient client = Connect();
+    client.Reply();
+    client.Say("EHLO c");
+    CHECK(client.Say("MAIL FROM:<a@x.example> XORIGIN=dsn") ==
+          "555 5.5.4 Parameter not recognized");
+  }
+}
+
+TEST_CASE_METHOD(IngressFixture, "A hint goes to the gateway that watches the account",
+                 "[smtp-ingress][component]") {
+  const store::GatewayId id{7};
+  MustOk(store::RegisterGateway(*connection, id, "imap-gateway",
+                                "127.0.0.1:" + std::to_string(gateway_port)));
+  const store::Modseq before = Must(store::WatchAccount(*connection, alice, id));
+  Start();
+  SmtpClient client = Connect();
+  client.Reply();
+  CHECK(client.SendMessage("s@x.example", {"alice@y.example"}, kText) == kAccepted);
+  for (int i = 0; i < 500 && gateway.last_account == 0; ++i) absl::SleepFor(absl::Milliseconds(10));
+  CHECK(gateway.last_account == store::ToInt(alice));
+  CHECK(gateway.last_modseq > before);
+}
+
+TEST_CASE_METHOD(IngressFixture, "More sessions than allowed are told 421",
+                 "[smtp-ingress][component]") {
+  Start("limits: {sessions: 1}\n");
+  SmtpClient first = Connect();
+  CHECK(first.Reply().substr(0, 3) == "220");
+  SmtpClient second = Connect();
+  CHECK(second.Reply() == "421 4.7.0 Too many connections, try again later");
+  CHECK(second.Reply() == "(closed)");
+}
+
+TEST_CASE_METHOD(IngressFixture, "A silent client is told 421 and cut",
+                 "[smtp-ingress][component]") {
+  Start("timeouts: {command: 1s, data_block: 1s}\n");
+  SmtpClient client = Connect();
+  client.Reply();
+  CHECK(client.Reply() == "421 4.4.2 Timeout, closing the connection");
+  CHECK(client.Reply() == "(closed)");
+  SmtpClient other = Connect();
+  other.Reply();
+  REQUIRE(other.BeginMessage("s@x.example", {"alice@y.example"}).substr(0, 3) == "354");
+  CHECK(other.Reply() == "421 4.4.2 Timeout, closing the connection");
+  CHECK(CountEmails() == "0");
+}
+
+TEST_CASE_METHOD(IngressFixture, "Draining tells idle sessions 421 and lets a transaction finish",
+                 "[smtp-ingress][component]") {
+  Start();
+  SmtpClient idle = Connect();
+  idle.Reply();
+  SmtpClient busy = Connect();
+  busy.Reply();
+  REQUIRE(busy.BeginMessage("s@x.example", {"alice@y.example"}).substr(0, 3) == "354");
+  std::thread drain([&] { server->Drain(absl::Seconds(20)); });
+  CHECK(idle.Reply() == "421 4.3.2 Service shutting down, try again");
+  CHECK(idle.Reply() == "(closed)");
+  CHECK(busy.EndMessage(kText) == kAccepted);
+  CHECK(busy.Reply() == "421 4.3.2 Service shutting down, try again");
+  drain.join();
+  CHECK(CountEmails() == "1");
+}
+
+TEST_CASE_METHOD(IngressFixture, "Behind a PROXY header the client's own address counts",
+                 "[smtp-ingress][component]") {
+  SECTION("from a source that is listed") {
+    listener = "{listen: \"127.0.0.1:0\", proxy_protocol: true, proxy_sources: [\"127.0.0.0/8\"]}";
+    Start();
+    SmtpClient client = Connect();
+    client.Send("PROXY TCP4 192.0.2.9 192.0.2.1 1234 25\r\n");
+    CHECK(client.Reply() == "220 mx.y.example ESMTP Godwit");
+    CHECK(client.SendMessage("s@x.example", {"alice@y.example"}, kText) == kAccepted);
+    CHECK(verifier.envelope.client_ip() == std::string("\xc0\0\x02\x09", 4));
+    CHECK(Contains(OnlyMessage(alice), "Received: from client.test ([192.0.2.9])"));
+  }
+  SECTION("from another one") {
+    listener = "{listen: \"127.0.0.1:0\", proxy_protocol: true, proxy_sources: [\"192.0.2.0/24\"]}";
+    Start();
+    SmtpClient client = Connect();
+    client.Send("PROXY TCP4 192.0.2.9 192.0.2.1 1234 25\r\n");
+    CHECK(client.Reply() == "(closed)");
+  }
+  SECTION("on a listener without it the header is no command") {
+    Start();
+    SmtpClient client = Connect();
+    client.Reply();
+    CHECK(client.Say("PROXY TCP4 192.0.2.9 192.0.2.1 1234 25") ==
+          "554 5.5.1 This is an SMTP server");
+    CHECK(client.Reply() == "(closed)");
+  }
+}
+
+TEST_CASE_METHOD(IngressFixture, "Full memory defers messages with 452",
+                 "[smtp-ingress][component]") {
+  Start("limits: {memory: 1MiB}\n");
+  std::vector<std::unique_ptr<SmtpClient>> clients;
+  // Each holds about a quarter of a MiB of body that has not been staged.
+  const std::string body = "A: b\r\n\r\n" + [] {
+    std::string lines;
+    while (lines.size() < 250 * 1024) lines += std::string(998, 'x') + "\r\n";
+    return lines;
+  }();
+  std::string reply;
+  for (int i = 0; i < 10 && reply.substr(0, 3) != "452"; ++i) {
+    clients.push_back(std::make_unique<SmtpClient>(server->endpoints().at(0)));
+    clients.back()->Reply();
+    reply = clients.back()->BeginMessage("s@x.example", {"alice@y.example"});
+    if (reply.substr(0, 3) != "354") break;
+    clients.back()->Send(body);
+    for (int wait = 0; wait < 500 && verifier.begun < i + 1; ++wait) {
+      absl::SleepFor(absl::Milliseconds(10));
+    }
+    absl::SleepFor(absl::Milliseconds(200));
+  }
+  CHECK(reply == "452 4.3.1 Insufficient storage, try again later");
+}
+
+}  // namespace
+}  // namespace godwit::smtp_ingress

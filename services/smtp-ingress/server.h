@@ -1,0 +1,55 @@
+#pragma once
+
+// smtp-ingress as a whole: listeners, threads, the ways to the store and to auth-verifier, and what
+// runs in the background (certificates, sweeps), made from the configuration.
+
+#include <memory>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "libs/base/task.h"
+#include "libs/net/listener.h"
+#include "libs/net/reactor.h"
+#include "libs/runtime/service_main.h"
+#include "services/smtp-ingress/certificate_watch.h"
+#include "services/smtp-ingress/config.pb.h"
+#include "services/smtp-ingress/services.h"
+#include "services/smtp-ingress/session.h"
+
+namespace godwit::smtp_ingress {
+
+class Server : public runtime::Service {
+ public:
+  Server(Config config, runtime::Context* context);
+  ~Server() override;
+
+  absl::Status Start() override;
+  absl::Status Reload() override;
+  void Drain(absl::Duration grace) override;
+
+  // Where it listens, in the order of the configuration, the internal listener last: for tests with
+  // port 0.
+  std::vector<net::Endpoint> endpoints() const;
+
+ private:
+  absl::Status CheckDatabase();
+  absl::Status OpenTls();
+  absl::Status Listen(net::ListenOptions options, ListenerKind kind);
+  base::Task<void> Background();
+  base::Task<void> Sweep();
+  void CheckCertificates();
+
+  const Config config_;
+  runtime::Context* const context_;
+  Metrics metrics_;
+  Services services_;
+  std::unique_ptr<db::Pool> pool_;
+  std::unique_ptr<store::Deliverer> deliverer_;
+  std::unique_ptr<VerifyClient> verifier_;
+  std::unique_ptr<net::ReactorPool> reactors_;
+  std::unique_ptr<hint::HintSender> hints_;
+  std::vector<std::unique_ptr<CertificateWatch>> watches_;
+  std::vector<std::unique_ptr<net::Listener>> listeners_;
+};
+
+}  // namespace godwit::smtp_ingress

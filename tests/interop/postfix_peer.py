@@ -1,0 +1,93 @@
+"""A Postfix of Debian in a private root (tools/peers), with a spool that outlives its runs.
+
+    postfix = Postfix(ROOT, folder, ["relayhost = [localhost]:2525"])
+    postfix.start()
+    postfix.run("sendmail -f a@one.test b@two.test < /srv/mail/1", binds=["/tmp/mail:/srv/mail"])
+    postfix.log()
+
+`folder` keeps its /etc and /var. Everything it started ends with stop(), or with this process.
+"""
+
+import os
+import socket
+import subprocess
+import time
+
+BASE = """
+myhostname = postfix.test
+mydestination =
+mynetworks = 127.0.0.0/8
+inet_interfaces = 127.0.0.1
+inet_protocols = ipv4
+smtp_host_lookup = native
+maillog_file = /var/log/postfix.log
+"""
+
+
+class Postfix:
+    def __init__(self, root, folder, settings, services=()):
+        self.peers = os.path.join(root, "tools", "peers")
+        self.folder = folder
+        self.process = None
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            self.port = probe.getsockname()[1]
+        self.run("true")  # makes the private /etc and /var
+        with open(self.path("etc/postfix/main.cf"), "a", encoding="utf-8") as config:
+            config.write(BASE + "\n".join(settings) + "\n")
+        with open(self.path("etc/postfix/master.cf"), encoding="utf-8") as config:
+            text = config.read()
+        with open(self.path("etc/postfix/master.cf"), "w", encoding="utf-8") as config:
+            config.write(text.replace("smtp inet n", f"127.0.0.1:{self.port} inet n", 1) + "\n".join(services) + "\n")
+
+    def path(self, inside):
+        """Where the machine sees a path of /etc or /var, given without its first slash."""
+        return os.path.join(self.folder, inside)
+
+    def _command(self, argv, binds=()):
+        command = [self.peers, "--state", self.folder]
+        for bind in binds:
+            command += ["--bind", bind]
+        return [*command, "--run", "postfix", "--", *argv]
+
+    def run(self, script, binds=(), seconds=60):
+        """Standard output of a shell script inside, beside the running server."""
+        done = subprocess.run(self._command(["sh", "-ec", script], binds), capture_output=True, text=True,
+                              timeout=seconds)
+        if done.returncode != 0:
+            raise AssertionError(f"{script}: {done.returncode}: {done.stderr}{done.stdout}")
+        return done.stdout
+
+    def start(self):
+        self.process = subprocess.Popen(self._command(["postfix", "start-fg"]), stdin=subprocess.DEVNULL,
+                                        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
+        deadline = time.monotonic() + 30
+        while not self._greets():
+            if self.process.poll() is not None or time.monotonic() > deadline:
+                raise AssertionError("Postfix did not start: " + self.log()[-2000:])
+            time.sleep(0.05)
+
+    def _greets(self):
+        try:
+            with socket.create_connection(("127.0.0.1", self.port), 2) as client:
+                return client.recv(100).startswith(b"220")
+        except OSError:
+            return False
+
+    def log(self):
+        try:
+            with open(self.path("var/log/postfix.log"), encoding="utf-8", errors="replace") as source:
+                return source.read()
+        except FileNotFoundError:
+            return ""
+
+    def queued(self):
+        """How many messages are in the queue."""
+        waiting = ("maildrop", "incoming", "active", "deferred", "hold")
+        return sum(len(names) for queue in waiting
+                   for _, _, names in os.walk(self.path("var/spool/postfix/" + queue)))
+
+    def stop(self):
+        if self.process is not None and self.process.poll() is None:
+            self.process.terminate()
+            self.process.wait(30)
