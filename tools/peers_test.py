@@ -20,7 +20,7 @@ def free_port():
         return probe.getsockname()[1]
 
 
-def wait_for(condition, what, seconds=30):
+def wait_for(condition, what, seconds=60):
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         found = condition()
@@ -69,6 +69,11 @@ class SmtpSink:
 
 
 class PeersTest(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        # Not within the time limits below.
+        subprocess.run([PEERS, "nsd", "unbound", "postfix"], check=True, stdout=subprocess.DEVNULL)
+
     def setUp(self):
         folder = tempfile.TemporaryDirectory(prefix="gw", dir="/tmp")
         self.addCleanup(folder.cleanup)
@@ -175,6 +180,7 @@ class PeersTest(unittest.TestCase):
         sink = SmtpSink()
         port = free_port()
         state = os.path.join(self.folder, "state")
+        self.addCleanup(subprocess.run, [PEERS, "--remove", state], check=True)
         self.assertEqual(self.run_in("postfix", "true", options=["--state", state]).returncode, 0)
         with open(os.path.join(state, "etc/postfix/main.cf"), "a", encoding="utf-8") as config:
             config.write(f"myhostname = postfix.test\nmydestination =\nrelayhost = [127.0.0.1]:{sink.port}\n"

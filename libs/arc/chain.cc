@@ -14,7 +14,8 @@ namespace godwit::arc {
 namespace {
 
 constexpr int kMaxInstance = 50;  // RFC 8617 §4.2.1
-// Message signatures older than these are not verified: oldest-pass stays at the oldest one that was.
+// Message signatures older than these are not verified: oldest-pass stays at the oldest one that
+// was.
 constexpr int kMaxMessageSignatures = 10;
 
 constexpr std::string_view kResultsField = "ARC-Authentication-Results";
@@ -139,7 +140,7 @@ std::string ChainChecker::Place(const dkim::HeaderBlock& header, size_t index) {
     return sets_[static_cast<size_t>(instance) - 1];
   };
   const std::string bad = "bad " + std::string(name);
-  size_t Set::* place = nullptr;
+  size_t Set::*place = nullptr;
   Set* set = nullptr;
   if (base::EqualsIgnoreCase(name, kResultsField)) {
     const auto parsed = ParseResults(value);
@@ -167,8 +168,7 @@ std::string ChainChecker::Place(const dkim::HeaderBlock& header, size_t index) {
 
 // §5.2 steps 2 and 3.
 std::string ChainChecker::CheckStructure() const {
-  if (sets_.back().parsed_seal.cv == ChainValidation::kFail &&
-      sets_.back().seal != kNoField) {
+  if (sets_.back().parsed_seal.cv == ChainValidation::kFail && sets_.back().seal != kNoField) {
     return "the chain was broken before";
   }
   for (size_t i = 0; i < sets_.size(); ++i) {

@@ -40,7 +40,8 @@ Result Validate(const testing::Chunks& chunks, const testing::FakeZone& zone) {
 absl::StatusOr<std::string> TrySeal(char domain, const std::string& text,
                                     const testing::FakeZone& zone) {
   ChainChecker chain({}, kNow);
-  SealOptions options{.domain = std::string(1, domain) + ".example", .selector = "s", .key = Key(domain)};
+  SealOptions options{
+      .domain = std::string(1, domain) + ".example", .selector = "s", .key = Key(domain)};
   options.timestamp = kNow;
   Sealer sealer(options);
   dkim::MessageStream message(64 * 1024, [&](const auto& header, auto& body) {
@@ -85,14 +86,6 @@ TEST_CASE("RFC 8617 §5.2: no chain is none", "[arc][unit]") {
   CHECK(Validate({kMessage}, Zone()).code == ResultCode::kNone);
 }
 
-TEST_CASE("RFC 8617 §5.2: a change by the second sealer moves oldest-pass", "[arc][unit]") {
-  std::string text = Sealed('a', std::string(kMessage));
-  text = Sealed('c', Sealed('b', Replace(text, "Hi all.", "Hi all.\r\n-- \r\nThe list")));
-  const Result result = Validate({text}, Zone());
-  // b sealed a chain that it found broken.
-  CHECK(result.code == ResultCode::kFail);
-}
-
 TEST_CASE("RFC 8617 §5.2 step 5: oldest-pass where a sealer changed the body", "[arc][unit]") {
   // b verifies what it received, changes it, and seals what it sends.
   const std::string received = Sealed('a', std::string(kMessage));
@@ -126,7 +119,8 @@ TEST_CASE("RFC 8617 §5.2: what breaks a chain", "[arc][unit]") {
   };
   const Row row = GENERATE(values<Row>({
       {"Hi all", "Hi you", "ARC-Message-Signature of instance 3: body hash did not verify"},
-      {"Subject: Hello", "Subject: Hallo", "ARC-Message-Signature of instance 3: signature did not verify"},
+      {"Subject: Hello", "Subject: Hallo",
+       "ARC-Message-Signature of instance 3: signature did not verify"},
       {"i=3; c.example", "i=3; d.example", "ARC-Seal of instance 3: signature did not verify"},
       {"i=1; a.example", "i=1; b.example", "ARC-Seal of instance 3: signature did not verify"},
       {"cv=pass", "cv=none", "wrong cv= of instance 3"},
@@ -139,8 +133,10 @@ TEST_CASE("RFC 8617 §5.2: what breaks a chain", "[arc][unit]") {
       {"ARC-Seal: i=3", "ARC-Seal: i=2", "a second ARC-Seal of one instance"},
       {"ARC-Seal: i=3", "X: i=3", "a field is missing of instance 3"},
       {"ARC-Seal: i=3;", "ARC-Seal: i=3; h=From;", "bad ARC-Seal: h= in a seal"},
-      {"ARC-Seal: i=3; a=ed25519-sha256", "ARC-Seal: i=3; a=rsa-sha1", "algorithm not acceptable of instance 3"},
-      {"ARC-Authentication-Results: i=2", "ARC-Authentication-Results: j=2", "bad ARC-Authentication-Results"},
+      {"ARC-Seal: i=3; a=ed25519-sha256", "ARC-Seal: i=3; a=rsa-sha1",
+       "algorithm not acceptable of instance 3"},
+      {"ARC-Authentication-Results: i=2", "ARC-Authentication-Results: j=2",
+       "bad ARC-Authentication-Results"},
       {"h=From:", "h=ARC-Seal:From:", "ARC-Seal signed of instance 3"},
   }));
   CAPTURE(row.from, row.to);

@@ -56,9 +56,8 @@ absl::StatusOr<std::string> Sealer::MessageSignature(const dkim::MessageStream& 
   field.Append(";");
   field.Tag("bh=" + base::Base64Encode(message.body().Get(body_hash_).sha256));
   field.Pieces("b=", {});
-  GODWIT_ASSIGN_OR_RETURN(
-      const std::string bytes,
-      options_.key.Sign(dkim::SignedHeaderData(message.header(), signature, field.text())));
+  GODWIT_ASSIGN_OR_RETURN(const std::string bytes, options_.key.Sign(dkim::SignedHeaderData(
+                                                       message.header(), signature, field.text())));
   return dkim::AppendSignatureValue(field.text(), bytes);
 }
 

@@ -30,10 +30,11 @@ struct SealOptions {
   dkim::PrivateKey key;
   // Signed where they are there, each as often. Authentication-Results and ARC fields never are
   // (§4.1.2).
-  std::vector<std::string> headers = {
-      "From", "Reply-To",     "Subject",      "Date",           "To", "Cc", "In-Reply-To",
-      "References", "Message-ID", "MIME-Version", "Content-Type", "Content-Transfer-Encoding",
-      "DKIM-Signature"};
+  std::vector<std::string> headers = {"From",          "Reply-To",     "Subject",
+                                      "Date",          "To",           "Cc",
+                                      "In-Reply-To",   "References",   "Message-ID",
+                                      "MIME-Version",  "Content-Type", "Content-Transfer-Encoding",
+                                      "DKIM-Signature"};
   std::optional<absl::Time> timestamp;
 };
 

@@ -130,9 +130,12 @@ class Reader {
   bool SkipSpace() {
     while (!at_end()) {
       const char c = peek();
-      if (base::IsWsp(c) || c == '\r' || c == '\n') ++position_;
-      else if (c != '(') return true;
-      else if (!SkipComment()) return false;
+      if (base::IsWsp(c) || c == '\r' || c == '\n')
+        ++position_;
+      else if (c != '(')
+        return true;
+      else if (!SkipComment())
+        return false;
     }
     return true;
   }
@@ -151,9 +154,12 @@ class Reader {
   bool SkipComment() {
     size_t depth = 0;
     for (; !at_end(); ++position_) {
-      if (peek() == '\\') ++position_;
-      else if (peek() == '(') ++depth;
-      else if (peek() == ')' && --depth == 0) return ++position_ > 0;
+      if (peek() == '\\')
+        ++position_;
+      else if (peek() == '(')
+        ++depth;
+      else if (peek() == ')' && --depth == 0)
+        return ++position_ > 0;
       if (at_end()) return false;
     }
     return false;
@@ -221,8 +227,7 @@ absl::StatusOr<FieldStart> ParseStart(std::string_view value) {
   return start;
 }
 
-bool ClaimsToBeFrom(std::string_view value, std::string_view authserv_id,
-                    bool include_subdomains) {
+bool ClaimsToBeFrom(std::string_view value, std::string_view authserv_id, bool include_subdomains) {
   const auto start = ParseStart(value);
   // What some reader might still take for ours goes too.
   if (!start.ok()) return Mentions(value, authserv_id);

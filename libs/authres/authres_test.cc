@@ -14,7 +14,11 @@ TEST_CASE("RFC 8601 B.3, B.5: results", "[authres][unit]") {
   CHECK(Format("example.com", {{"spf", "pass", "", "", {{"smtp", "mailfrom", "example.net"}}}}) ==
         "example.com;\r\n\tspf=pass smtp.mailfrom=example.net");
   CHECK(Format("example.com",
-               {{"dkim", "fail", "1024-bit key", "bad signature", {{"header", "d", "newyork.example.com"}}},
+               {{"dkim",
+                 "fail",
+                 "1024-bit key",
+                 "bad signature",
+                 {{"header", "d", "newyork.example.com"}}},
                 {"auth", "pass", "cram-md5", "", {{"smtp", "auth", "sender@example.net"}}}}) ==
         "example.com;\r\n\tdkim=fail (1024-bit key) reason=\"bad signature\"\r\n"
         "\theader.d=newyork.example.com;\r\n\tauth=pass (cram-md5) smtp.auth=sender@example.net");
@@ -100,7 +104,7 @@ TEST_CASE("RFC 8601 §5: fields that claim to be ours", "[authres][unit]") {
       {"mx.example.com.; none", true},
       {"mx.example.com 7; none", true},
       {"mx.example.com", true},
-      {"mx.example.com x; none", true},   // does not parse, names us
+      {"mx.example.com x; none", true},  // does not parse, names us
       {"(open mx.example.com; none", true},
       {"mx.example.com.evil.example; none", false},
       {"example.com; none", false},
@@ -112,8 +116,13 @@ TEST_CASE("RFC 8601 §5: fields that claim to be ours", "[authres][unit]") {
 }
 
 TEST_CASE("RFC 8601 §5: U-labels and A-labels are one name", "[authres][unit]") {
-  CHECK(ClaimsToBeFrom("xn--bcher-kva.example; none", "b\xc3\xbc" "cher.example"));
-  CHECK(ClaimsToBeFrom("B\xc3\x9c" "CHER.example; none", "xn--bcher-kva.example"));
+  CHECK(ClaimsToBeFrom("xn--bcher-kva.example; none",
+                       "b\xc3\xbc"
+                       "cher.example"));
+  CHECK(
+      ClaimsToBeFrom("B\xc3\x9c"
+                     "CHER.example; none",
+                     "xn--bcher-kva.example"));
   CHECK(ClaimsToBeFrom("a.mx.example.com; none", "mx.example.com", true));
   CHECK_FALSE(ClaimsToBeFrom("a.mx.example.com; none", "mx.example.com", false));
 }

@@ -123,11 +123,13 @@ std::invoke_result_t<Body&, Connection&> RetryAborted(Connection& connection, Bo
 }
 
 // Runs `body` inside a transaction: commits when it is OK, rolls back when it is not, and does the
-// whole again after a deadlock or a serialisation failure. `body` must be able to run twice.
+// whole again after a deadlock or a serialisation failure. `body` must be able to run twice. Inside
+// a transaction it is a part of that one: the outermost call commits, rolls back and tries again.
 template <typename Body>
 std::invoke_result_t<Body&, Connection&> RunTransaction(
     Connection& connection, Body body, Isolation isolation = Isolation::kReadCommitted) {
   using R = std::invoke_result_t<Body&, Connection&>;
+  if (connection.in_transaction()) return body(connection);
   return RetryAborted(connection, [&](Connection& c) -> R {
     absl::Status begun = c.Begin(isolation);
     if (!begun.ok()) return R(std::move(begun));

@@ -113,8 +113,8 @@ void BodyCanonicalizer::FeedPiece(std::string_view piece, Emit emit) {
 void BodyCanonicalizer::End(Emit emit) {
   if (cr_) Content('\r', emit);
   cr_ = false;
-  // RFC 6376 §3.4.3: the simple form always ends in one CRLF, an empty body too. §3.4.4: the relaxed
-  // form of a body without text is empty.
+  // RFC 6376 §3.4.3: the simple form always ends in one CRLF, an empty body too. §3.4.4: the
+  // relaxed form of a body without text is empty.
   if (any_ || !relaxed_) out_.append("\r\n");
   pending_crlfs_ = 0;
   space_ = false;

@@ -24,8 +24,8 @@ HeaderBlock HeaderBlock::Parse(std::string bytes) {
     size_t end = LineEnd(all, begin);
     while (end < all.size() && base::IsWsp(all[end])) end = LineEnd(all, end);
     const size_t colon = std::min(all.find(':', begin), end);
-    block.fields_.push_back({static_cast<uint32_t>(begin), static_cast<uint32_t>(colon),
-                             static_cast<uint32_t>(end)});
+    block.fields_.push_back(
+        {static_cast<uint32_t>(begin), static_cast<uint32_t>(colon), static_cast<uint32_t>(end)});
     begin = end;
   }
   return block;
@@ -39,8 +39,7 @@ std::string_view HeaderBlock::raw(size_t index) const {
 std::string_view HeaderBlock::name(size_t index) const {
   const Field& field = fields_[index];
   if (field.colon == field.end) return {};
-  std::string_view name =
-      std::string_view(bytes_).substr(field.begin, field.colon - field.begin);
+  std::string_view name = std::string_view(bytes_).substr(field.begin, field.colon - field.begin);
   while (!name.empty() && base::IsWsp(name.back())) name.remove_suffix(1);
   return name;
 }

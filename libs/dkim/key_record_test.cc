@@ -46,7 +46,8 @@ TEST_CASE("RFC 8463 §4.2: an Ed25519 key has 32 octets", "[dkim][unit]") {
 
 TEST_CASE("Private keys that can't be used are refused", "[dkim][unit]") {
   CHECK_FALSE(PrivateKey::FromPem("").ok());
-  CHECK_FALSE(PrivateKey::FromPem("-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n").ok());
+  CHECK_FALSE(
+      PrivateKey::FromPem("-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n").ok());
   CHECK_FALSE(PrivateKey::FromEd25519Seed("short").ok());
 }
 

@@ -127,10 +127,9 @@ absl::StatusOr<std::string> PrivateKey::Sign(std::string_view data) const {
   const size_t message_size = ed25519 ? hash.size() : data.size();
   std::string signature(static_cast<size_t>(EVP_PKEY_size(Key(key_))), '\0');
   size_t size = signature.size();
-  const bool done =
-      EVP_DigestSignInit(context.get(), nullptr, digest, nullptr, Key(key_)) == 1 &&
-      EVP_DigestSign(context.get(), reinterpret_cast<uint8_t*>(signature.data()), &size, message,
-                     message_size) == 1;
+  const bool done = EVP_DigestSignInit(context.get(), nullptr, digest, nullptr, Key(key_)) == 1 &&
+                    EVP_DigestSign(context.get(), reinterpret_cast<uint8_t*>(signature.data()),
+                                   &size, message, message_size) == 1;
   ERR_clear_error();
   if (!done) return base::Internal("signing failed");
   signature.resize(size);
@@ -147,14 +146,12 @@ std::string PrivateKey::PublicRecord() const {
   bssl::ScopedCBB builder;
   uint8_t* der = nullptr;
   size_t size = 0;
-  if (CBB_init(builder.get(), 512) != 1 ||
-      EVP_marshal_public_key(builder.get(), Key(key_)) != 1 ||
+  if (CBB_init(builder.get(), 512) != 1 || EVP_marshal_public_key(builder.get(), Key(key_)) != 1 ||
       CBB_finish(builder.get(), &der, &size) != 1) {
     return "";
   }
   const bssl::UniquePtr<uint8_t> owner(der);
-  return "v=DKIM1; k=rsa; p=" +
-         base::Base64Encode({reinterpret_cast<const char*>(der), size});
+  return "v=DKIM1; k=rsa; p=" + base::Base64Encode({reinterpret_cast<const char*>(der), size});
 }
 
 }  // namespace godwit::dkim

@@ -73,9 +73,8 @@ absl::StatusOr<std::string> Signer::Finish() {
   signature.signed_fields = FieldNames();
   if (!signature.Signs("From")) return base::InvalidArgument("From must be signed");
   std::string field = UnsignedField(signature.signed_fields);
-  GODWIT_ASSIGN_OR_RETURN(
-      const std::string bytes,
-      options_.key.Sign(SignedHeaderData(stream_.header(), signature, field)));
+  GODWIT_ASSIGN_OR_RETURN(const std::string bytes,
+                          options_.key.Sign(SignedHeaderData(stream_.header(), signature, field)));
   return AppendSignatureValue(std::move(field), bytes);
 }
 

@@ -12,8 +12,10 @@ constexpr size_t kLineWidth = 76;
 }  // namespace
 
 void TagFolder::Tag(const std::string& tag) {
-  if (column_ + tag.size() + 2 > kLineWidth) NewLine();
-  else Append(" ");
+  if (column_ + tag.size() + 2 > kLineWidth)
+    NewLine();
+  else
+    Append(" ");
   Append(tag);
   Append(";");
 }

@@ -27,8 +27,8 @@ class TagFolder {
   size_t column_;
 };
 
-// `field` ends in "b="; gives it with the base 64 of `signature`, folded, and the last CRLF. The white
-// space of the folds is part of the b= value, which nobody hashes (RFC 6376 §3.7).
+// `field` ends in "b="; gives it with the base 64 of `signature`, folded, and the last CRLF. The
+// white space of the folds is part of the b= value, which nobody hashes (RFC 6376 §3.7).
 std::string AppendSignatureValue(std::string field, std::string_view signature);
 
 }  // namespace godwit::dkim

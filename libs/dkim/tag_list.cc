@@ -22,8 +22,8 @@ bool IsTagValue(std::string_view value) {
     const auto c = static_cast<unsigned char>(value[i]);
     if (base::IsWsp(value[i]) || (c > 0x20 && c != 0x7f)) continue;
     // Only a CRLF that white space follows is a fold; one at the end was trimmed by the caller.
-    const bool folded = c == '\r' && i + 2 < value.size() && value[i + 1] == '\n' &&
-                        base::IsWsp(value[i + 2]);
+    const bool folded =
+        c == '\r' && i + 2 < value.size() && value[i + 1] == '\n' && base::IsWsp(value[i + 2]);
     if (!folded) return false;
     ++i;
   }

@@ -21,9 +21,9 @@ TEST_CASE("RFC 6376 §3.2: lists that parse", "[dkim][unit]") {
 }
 
 TEST_CASE("RFC 6376 §3.2: lists that do not", "[dkim][unit]") {
-  const std::string text = GENERATE(as<std::string>(), "", ";", "v", "v=1;;a=2", "v=1;x", "=1",
-                                    "1a=2", "a-b=1", "v=1;v=2", "v=a\x01", "v=a\rb", "v=a\nb",
-                                    "v=a\r\nb", "v=a\r\n\r\n b", "v=\x7f");
+  const std::string text =
+      GENERATE(as<std::string>(), "", ";", "v", "v=1;;a=2", "v=1;x", "=1", "1a=2", "a-b=1",
+               "v=1;v=2", "v=a\x01", "v=a\rb", "v=a\nb", "v=a\r\nb", "v=a\r\n\r\n b", "v=\x7f");
   CAPTURE(text);
   CHECK_FALSE(TagList::Parse(text).ok());
 }

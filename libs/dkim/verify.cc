@@ -158,8 +158,8 @@ void SignatureChecker::AddCandidate(const HeaderBlock& header, size_t index, Bod
   candidate.result.algorithm = candidate.signature.algorithm_text;
   CheckAcceptable(&candidate);
   if (candidate.result.code == ResultCode::kNone) {
-    candidate.body_hash = body.Request(candidate.signature.body_canonicalization,
-                                       candidate.signature.body_length);
+    candidate.body_hash =
+        body.Request(candidate.signature.body_canonicalization, candidate.signature.body_length);
   }
   candidates_.push_back(std::move(candidate));
 }

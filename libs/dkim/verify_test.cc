@@ -92,15 +92,16 @@ TEST_CASE("RFC 6376 §3.4: what the forms let through", "[dkim][unit]") {
     bool relaxed;  // passes in the relaxed form
     bool simple;
   };
-  const Row row = GENERATE(values<Row>({{"Hi  Bob", "Hi Bob", true, false},
-                                        {"you. \r\n", "you.\r\n", true, false},
-                                        {"you. \r\n\r\n\r\n", "you. \r\n", true, true},
-                                        {"you. \r\n", "you. \r\n\r\n\r\n\r\n", true, true},
-                                        {"Hi  Bob", "HiBob", false, false},
-                                        {"Subject:  Hello\r\n  there", "subject: Hello there", true, false},
-                                        {"Hello\r\n  there", "Hello  there", true, false},
-                                        {"Hello", "Hallo", false, false},
-                                        {"Bob,\r\n\r\n", "Bob,\r\n", false, false}}));
+  const Row row =
+      GENERATE(values<Row>({{"Hi  Bob", "Hi Bob", true, false},
+                            {"you. \r\n", "you.\r\n", true, false},
+                            {"you. \r\n\r\n\r\n", "you. \r\n", true, true},
+                            {"you. \r\n", "you. \r\n\r\n\r\n\r\n", true, true},
+                            {"Hi  Bob", "HiBob", false, false},
+                            {"Subject:  Hello\r\n  there", "subject: Hello there", true, false},
+                            {"Hello\r\n  there", "Hello  there", true, false},
+                            {"Hello", "Hallo", false, false},
+                            {"Bob,\r\n\r\n", "Bob,\r\n", false, false}}));
   CAPTURE(row.from, row.to);
   const PrivateKey key = Ed25519();
   const testing::FakeZone zone = Zone(key.PublicRecord());
@@ -160,7 +161,8 @@ TEST_CASE("RFC 6376 §3.6.1: t=s wants i= in d= itself", "[dkim][unit]") {
   const PrivateKey key = Ed25519();
   const testing::FakeZone zone = Zone(key.PublicRecord() + "; t=s");
   CHECK(VerifyOne(Signed(Options(key)), zone).code == ResultCode::kPass);
-  const std::string sub = Replace(Signed(Options(key)), "d=example.org;", "d=example.org; i=a@b.example.org;");
+  const std::string sub =
+      Replace(Signed(Options(key)), "d=example.org;", "d=example.org; i=a@b.example.org;");
   CHECK(VerifyOne(sub, zone).reason == "key is not for subdomains");
 }
 

@@ -26,9 +26,12 @@ constexpr std::string_view kSpecials = "()<>[]:;@\\,.\"";
 size_t SkipComment(std::string_view text, size_t begin) {
   size_t depth = 0;
   for (size_t i = begin; i < text.size(); ++i) {
-    if (text[i] == '\\') ++i;
-    else if (text[i] == '(') ++depth;
-    else if (text[i] == ')' && --depth == 0) return i + 1;
+    if (text[i] == '\\')
+      ++i;
+    else if (text[i] == '(')
+      ++depth;
+    else if (text[i] == ')' && --depth == 0)
+      return i + 1;
   }
   return text.npos;
 }
@@ -36,8 +39,10 @@ size_t SkipComment(std::string_view text, size_t begin) {
 // The position behind a string that `close` ends; npos: never closed.
 size_t SkipDelimited(std::string_view text, size_t begin, char close) {
   for (size_t i = begin + 1; i < text.size(); ++i) {
-    if (text[i] == '\\') ++i;
-    else if (text[i] == close) return i + 1;
+    if (text[i] == '\\')
+      ++i;
+    else if (text[i] == close)
+      return i + 1;
   }
   return text.npos;
 }

@@ -83,7 +83,9 @@ TEST_CASE("RFC 9989 §5.3.1: the author domain", "[dmarc][unit]") {
       {"<@r1.example,@r2.example:ann@example.org>", "example.org"},
       {"a@example.org,\r\n B <b@EXAMPLE.org>", "example.org"},
       {"team: a@example.org, b@example.org;", "example.org"},
-      {"J\xc3\xbcrgen <j@b\xc3\xbc" "cher.example>", "xn--bcher-kva.example"},
+      {"J\xc3\xbcrgen <j@b\xc3\xbc"
+       "cher.example>",
+       "xn--bcher-kva.example"},
       {"=?utf-8?q?=3Ca=40evil.example=3E?= <ann@example.org>", "example.org"},
       {"Dr. A. B <ann@example.org>", "example.org"},
       {"a@example.org, b@example.com", ""},
@@ -210,7 +212,8 @@ TEST_CASE("RFC 9989 §4.4: alignment", "[dmarc][unit]") {
       {"", {Dkim("example.com", Outcome::kTempError)}, ResultCode::kFail},
       {"", {Dkim("example.org", Outcome::kTempError), Spf("example.org")}, ResultCode::kPass},
   }));
-  testing::FakeZone zone("_dmarc.own.example.org TXT \"v=DMARC1; psd=n\"\nnews.example.org A 192.0.2.1");
+  testing::FakeZone zone(
+      "_dmarc.own.example.org TXT \"v=DMARC1; psd=n\"\nnews.example.org A 192.0.2.1");
   zone.Add("_dmarc.example.org TXT \"v=DMARC1; " + row.tags + " p=reject\"");
   CAPTURE(row.tags, row.identifiers.size());
   const Result result = Run(zone, {"news.example.org", row.identifiers});
@@ -219,7 +222,9 @@ TEST_CASE("RFC 9989 §4.4: alignment", "[dmarc][unit]") {
 }
 
 TEST_CASE("RFC 9989 §4.7: t=y asks for one level less", "[dmarc][unit]") {
-  testing::FakeZone zone("_dmarc.a.example TXT \"v=DMARC1; p=reject; t=y\"\n_dmarc.b.example TXT \"v=DMARC1; p=quarantine; t=y\"");
+  testing::FakeZone zone(
+      "_dmarc.a.example TXT \"v=DMARC1; p=reject; t=y\"\n_dmarc.b.example TXT \"v=DMARC1; "
+      "p=quarantine; t=y\"");
   CHECK(Run(zone, {"a.example", {}}).disposition == Policy::kQuarantine);
   CHECK(Run(zone, {"a.example", {}}).policy == Policy::kReject);
   CHECK(Run(zone, {"b.example", {}}).disposition == Policy::kNone);

@@ -23,7 +23,7 @@ struct Found {
 struct Walk {
   bool pending = false;
   bool temp_error = false;
-  bool unusable = false;     // a DMARC record was there that has to be ignored
+  bool unusable = false;  // a DMARC record was there that has to be ignored
   std::string organizational_domain;
   std::vector<Found> found;  // longest name first
 };
@@ -122,8 +122,7 @@ Walk Evaluation::TreeWalk(const std::string& domain) {
   }
   if (walk.pending || walk.found.empty()) return walk;
   const Found& last = walk.found.back();
-  const bool suffix_above =
-      last.record.public_suffix == PublicSuffix::kYes && last.name != domain;
+  const bool suffix_above = last.record.public_suffix == PublicSuffix::kYes && last.name != domain;
   // Rules 1 and 3 both name the last record found; rule 2 the name one label below it.
   walk.organizational_domain =
       suffix_above ? LastLabels(domain, LabelCount(last.name) + 1) : last.name;
@@ -159,8 +158,8 @@ const Found* Evaluation::PolicyRecord(const Walk& walk) const {
   };
   if (const Found* own = at(input_.author_domain)) return own;
   if (const Found* organizational = at(walk.organizational_domain)) return organizational;
-  const bool suffix = !walk.found.empty() &&
-                      walk.found.back().record.public_suffix == PublicSuffix::kYes;
+  const bool suffix =
+      !walk.found.empty() && walk.found.back().record.public_suffix == PublicSuffix::kYes;
   return suffix ? &walk.found.back() : nullptr;
 }
 
@@ -210,7 +209,8 @@ Evaluation::Aligned Evaluation::Align(const Identifier& identifier) {
       identifier.mechanism == Mechanism::kDkim ? result_.parsed.dkim : result_.parsed.spf;
   if (mode == Alignment::kStrict) return Aligned::kNo;
   if (options_.mode == Mode::kPublicSuffixList) {
-    const bool same = OrganizationalDomainByList(identifier.domain) == result_.organizational_domain;
+    const bool same =
+        OrganizationalDomainByList(identifier.domain) == result_.organizational_domain;
     return same ? Aligned::kYes : Aligned::kNo;
   }
   // An organizational domain is the domain itself or above it: no walk for the others.
@@ -254,8 +254,8 @@ void Evaluation::Conclude() {
   }
   result_.code = ResultCode::kFail;
   result_.reason = "no aligned pass of SPF or DKIM";
-  const bool sampled_out = options_.mode == Mode::kPublicSuffixList &&
-                           options_.sample >= result_.parsed.percent;
+  const bool sampled_out =
+      options_.mode == Mode::kPublicSuffixList && options_.sample >= result_.parsed.percent;
   const bool testing = options_.mode == Mode::kTreeWalk && result_.parsed.testing;
   // RFC 9989 §4.7 t=, RFC 7489 §6.6.4: one level below.
   result_.disposition = sampled_out || testing ? Milder(result_.policy) : result_.policy;

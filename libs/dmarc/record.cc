@@ -21,8 +21,8 @@ std::vector<Tag> Tags(std::string_view text) {
     const size_t equals = piece.find('=');
     if (equals == piece.npos) continue;
     std::string name = base::Lower(base::Trim(piece.substr(0, equals)));
-    const bool known = std::any_of(tags.begin(), tags.end(),
-                                   [&](const Tag& tag) { return tag.name == name; });
+    const bool known =
+        std::any_of(tags.begin(), tags.end(), [&](const Tag& tag) { return tag.name == name; });
     if (!known) tags.push_back({std::move(name), base::Trim(piece.substr(equals + 1))});
   }
   return tags;

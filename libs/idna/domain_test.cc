@@ -8,7 +8,8 @@ namespace {
 
 TEST_CASE("RFC 5891 §5: names become A-labels", "[idna][unit]") {
   CHECK(ToAscii("Example.ORG.") == "example.org");
-  CHECK(ToAscii("b\xc3\xbc" "cher.Example") == "xn--bcher-kva.example");
+  CHECK(ToAscii("b\xc3\xbc"
+                "cher.Example") == "xn--bcher-kva.example");
   CHECK(ToAscii("_dmarc.example") == "_dmarc.example");
   CHECK(ToAscii("fa\xc3\x9f.de") == "xn--fa-hia.de");  // nontransitional
 }

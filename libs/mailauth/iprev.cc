@@ -68,7 +68,8 @@ base::DnsStep<IprevResult> CheckIprev(const base::IpAddress& ip, const base::Dns
   }
   if (!missing.empty()) return std::vector<base::DnsQuestion>(missing.begin(), missing.end());
   if (!confirmed.empty()) return Outcome(IprevCode::kPass, confirmed, "");
-  if (temporary) return Outcome(IprevCode::kTempError, names.front(), "no answer from DNS for a name");
+  if (temporary)
+    return Outcome(IprevCode::kTempError, names.front(), "no answer from DNS for a name");
   return Outcome(IprevCode::kFail, names.front(), "no name leads back to the address");
 }
 

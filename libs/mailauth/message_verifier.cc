@@ -35,8 +35,7 @@ void Ask(const base::DnsStep<Result>& step, QuestionList* questions) {
 
 dmarc::Outcome OutcomeOf(dkim::ResultCode code) {
   if (code == dkim::ResultCode::kPass) return dmarc::Outcome::kPass;
-  return code == dkim::ResultCode::kTempError ? dmarc::Outcome::kTempError
-                                              : dmarc::Outcome::kFail;
+  return code == dkim::ResultCode::kTempError ? dmarc::Outcome::kTempError : dmarc::Outcome::kFail;
 }
 
 dmarc::Outcome OutcomeOf(spf::ResultCode code) {
@@ -83,7 +82,8 @@ spf::Query MessageVerifier::SpfQuery(spf::Identity identity) const {
           .now = options_.now};
 }
 
-void MessageVerifier::AskConnection(const base::DnsAnswers& answers, QuestionList* questions) const {
+void MessageVerifier::AskConnection(const base::DnsAnswers& answers,
+                                    QuestionList* questions) const {
   if (!options_.check_connection) return;
   Ask(CheckIprev(envelope_.ip, answers), questions);
   for (const spf::Identity identity : {spf::Identity::kHelo, spf::Identity::kMailFrom}) {

@@ -77,14 +77,16 @@ TEST_CASE("RFC 8601 §2.2: the rendered field", "[mailauth][unit]") {
   const Verdict verdict = Verify({Signed()}, Zone(), TestEnvelope());
   std::string unfolded;
   for (const char c : verdict.authentication_results) {
-    if (c == '\t') unfolded += ' ';
-    else if (c != '\r' && c != '\n') unfolded += c;
+    if (c == '\t')
+      unfolded += ' ';
+    else if (c != '\r' && c != '\n')
+      unfolded += c;
   }
   CHECK(unfolded ==
         "mx.godwit.test; iprev=pass (mail.example.org) policy.iprev=192.0.2.1; "
         "spf=pass smtp.helo=mail.example.org; spf=pass smtp.mailfrom=ann@example.org; "
         "dkim=pass (256-bit key) header.d=example.org header.i=@example.org header.s=s1 "
-        "header.a=ed25519-sha256 header.b=" + verdict.dkim[0].b_prefix + "; "
+        "header.a=ed25519-sha256 header.b=\"/2Kuw2PW\"; "
         "dmarc=pass (p=reject dis=none) header.from=example.org");
   CHECK(verdict.received_spf.starts_with("pass"));
 }
@@ -151,7 +153,7 @@ TEST_CASE("Everything is asked before the end of the message", "[mailauth][unit]
     }
     return rounds;
   };
-  CHECK(resolve() == 3);  // TXT, MX, A
+  CHECK(resolve() == 2);  // PTR, TXT; then MX and addresses
   const std::string message = Signed();
   const size_t header = message.find("\r\n\r\n") + 4;
   verifier.Feed(std::string_view(message).substr(0, header));
@@ -173,9 +175,12 @@ TEST_CASE("RFC 8601 §3: iprev", "[mailauth][unit]") {
       {"", IprevCode::kPermError, ""},
       {"1.2.0.192.in-addr.arpa TEMPFAIL", IprevCode::kTempError, ""},
       {"1.2.0.192.in-addr.arpa PTR a.example", IprevCode::kFail, "a.example"},
-      {"1.2.0.192.in-addr.arpa PTR a.example\na.example TEMPFAIL", IprevCode::kTempError, "a.example"},
-      {"1.2.0.192.in-addr.arpa PTR a.example\na.example A 192.0.2.1", IprevCode::kPass, "a.example"},
-      {"1.2.0.192.in-addr.arpa PTR a.example\n1.2.0.192.in-addr.arpa PTR b.example\nb.example A 192.0.2.1",
+      {"1.2.0.192.in-addr.arpa PTR a.example\na.example TEMPFAIL", IprevCode::kTempError,
+       "a.example"},
+      {"1.2.0.192.in-addr.arpa PTR a.example\na.example A 192.0.2.1", IprevCode::kPass,
+       "a.example"},
+      {"1.2.0.192.in-addr.arpa PTR a.example\n1.2.0.192.in-addr.arpa PTR b.example\nb.example A "
+       "192.0.2.1",
        IprevCode::kPass, "b.example"},
   }));
   CAPTURE(row.zone);

@@ -24,8 +24,8 @@ MethodResult Spf(const spf::Result& spf, std::string_view property, std::string_
 }
 
 MethodResult Dkim(const dkim::SignatureResult& signature) {
-  MethodResult method{"dkim", std::string(dkim::ResultName(signature.code)), "",
-                      signature.reason, {}};
+  MethodResult method{
+      "dkim", std::string(dkim::ResultName(signature.code)), "", signature.reason, {}};
   if (signature.key_bits > 0) method.comment = std::to_string(signature.key_bits) + "-bit key";
   if (signature.testing) method.comment += method.comment.empty() ? "testing" : ", testing";
   const auto add = [&](std::string_view name, const std::string& value) {

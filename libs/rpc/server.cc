@@ -11,6 +11,7 @@
 
 #include "libs/base/status.h"
 #include "libs/rpc/caller_check.h"
+#include "libs/rpc/grpc_log.h"
 #include "libs/rpc/tls_provider.h"
 
 namespace godwit::rpc {
@@ -21,6 +22,7 @@ constexpr int kLeastPingIntervalMs = 10 * 1000;
 void InitOnce() {
   static std::once_flag once;
   std::call_once(once, [] {
+    InstallLog();
     grpc::EnableDefaultHealthCheckService(true);
     grpc::reflection::InitProtoReflectionServerBuilderPlugin();
   });

@@ -2,6 +2,7 @@
 
 #include <google/protobuf/descriptor.h>
 #include <google/protobuf/message.h>
+#include <yaml-cpp/eventhandler.h>
 #include <yaml-cpp/yaml.h>
 
 #include <algorithm>
@@ -77,6 +78,53 @@ std::optional<std::string> VariableOf(std::string_view text) {
   return std::string(text.substr(kStart.size(), text.size() - kStart.size() - 1));
 }
 
+// Counts what a parse would make, so that nothing is built from a text that is too much.
+class Counter : public YAML::EventHandler {
+ public:
+  void OnDocumentStart(const YAML::Mark&) override {}
+  void OnDocumentEnd() override {}
+  void OnNull(const YAML::Mark&, YAML::anchor_t) override {}
+  void OnAlias(const YAML::Mark& mark, YAML::anchor_t) override { Count(mark); }
+  void OnScalar(const YAML::Mark& mark, const std::string&, YAML::anchor_t,
+                const std::string&) override {
+    Count(mark);
+  }
+  void OnSequenceStart(const YAML::Mark& mark, const std::string&, YAML::anchor_t,
+                       YAML::EmitterStyle::value) override {
+    Enter(mark);
+  }
+  void OnSequenceEnd() override { --depth_; }
+  void OnMapStart(const YAML::Mark& mark, const std::string&, YAML::anchor_t,
+                  YAML::EmitterStyle::value) override {
+    Enter(mark);
+  }
+  void OnMapEnd() override { --depth_; }
+
+ private:
+  void Count(const YAML::Mark& mark) {
+    if (++nodes_ > kMostNodes) throw YAML::ParserException(mark, "too large");
+  }
+  void Enter(const YAML::Mark& mark) {
+    Count(mark);
+    if (++depth_ > kDeepest) throw YAML::ParserException(mark, "nested too deep");
+  }
+  int nodes_ = 0;
+  int depth_ = 0;
+};
+
+// The one document of `text`; throws YAML::Exception. Not YAML::LoadAll: of a lone "," that makes
+// empty documents for ever.
+YAML::Node ParseDocument(const std::string& text) {
+  std::istringstream stream(text);
+  YAML::Parser parser(stream);
+  Counter counter;
+  if (!parser.HandleNextDocument(counter)) return YAML::Node();
+  if (parser.HandleNextDocument(counter)) {
+    throw YAML::ParserException(YAML::Mark(), "more than one YAML document, or no YAML");
+  }
+  return YAML::Load(text);
+}
+
 struct Entry {
   YAML::Node key;
   YAML::Node value;
@@ -149,21 +197,12 @@ bool Loader::Spend(const YAML::Node& node, const std::string& path, int depth) {
 
 void Loader::Load(std::string_view text, Message* message) {
   if (text.size() > kLongestText) return Error(YAML::Mark(), "", "the file is over 1 MiB");
-  std::vector<YAML::Node> documents;
   try {
-    documents = YAML::LoadAll(std::string(text));
-  } catch (const YAML::Exception& exception) {
-    return Error(exception.mark, "", exception.msg);
-  } catch (const std::exception& exception) {
-    return Error(YAML::Mark(), "", exception.what());
-  }
-  if (documents.size() > 1) {
-    return Error(documents[1].Mark(), "", "more than one YAML document");
-  }
-  try {
-    FillMessage(documents.empty() ? YAML::Node() : documents[0], "", 0, message);
+    FillMessage(ParseDocument(std::string(text)), "", 0, message);
   } catch (const YAML::Exception& exception) {
     Error(exception.mark, "", exception.msg);
+  } catch (const std::exception& exception) {
+    Error(YAML::Mark(), "", exception.what());
   }
 }
 

@@ -188,6 +188,18 @@ TEST_CASE("Anchors, aliases and merge keys work", "[runtime][unit]") {
   CHECK_FALSE(config.listeners(2).tls());
 }
 
+// Found by yaml_config_fuzz: yaml-cpp 0.7 never gets past a comma that stands where a document
+// could begin. YAML::LoadAll made empty documents of it until the memory was gone; YAML::Load
+// ignores it and all that follows, so a file with a stray comma would have given the defaults.
+TEST_CASE("A stray comma is an error, not an endless or an empty file", "[runtime][unit]") {
+  CHECK(Errors(",") == Lines{"f.yaml:1:1: more than one YAML document, or no YAML"});
+  CHECK(Errors(", mode: strict").size() == 1);
+  CHECK(Errors("}").size() == 1);
+  CHECK(Errors("mode: strict\n...\n") == Lines{});
+  CHECK(Errors("---\nmode: strict\n...\n# end\n") == Lines{});
+  CHECK(Errors("%YAML 1.2\n---\nmode: strict\n") == Lines{});
+}
+
 TEST_CASE("A billion laughs and bottomless nesting are refused, quickly", "[runtime][unit]") {
   std::string laughs = "common: &a0 {<<: {}}\n";
   for (int i = 1; i < 30; ++i) {

@@ -61,7 +61,9 @@ class Evaluation {
   const base::DnsAnswer* Ask(const std::string& name, base::DnsType type);
   bool CountLookup();
   bool CountVoid(const base::DnsAnswer& answer);
-  base::DnsType AddressType() const { return ip_.is_v4() ? base::DnsType::kA : base::DnsType::kAaaa; }
+  base::DnsType AddressType() const {
+    return ip_.is_v4() ? base::DnsType::kA : base::DnsType::kAaaa;
+  }
 
   // nullopt: pending. `top`: the record of the identity's own domain, or one it redirects to.
   std::optional<ResultCode> Check(const std::string& domain, bool top);
@@ -251,7 +253,8 @@ Match Evaluation::Matches(const Mechanism& mechanism, const std::string& domain)
   switch (mechanism.kind) {
     case MechanismKind::kAll: return Match::kYes;
     case MechanismKind::kIp4:
-    case MechanismKind::kIp6: return InNetwork(mechanism.network, mechanism) ? Match::kYes : Match::kNo;
+    case MechanismKind::kIp6:
+      return InNetwork(mechanism.network, mechanism) ? Match::kYes : Match::kNo;
     default: break;
   }
   const auto target = Target(mechanism.domain_spec, domain);

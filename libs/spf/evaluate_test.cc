@@ -42,8 +42,8 @@ Query MailFrom(const std::string& ip, const std::string& sender) {
 }
 
 Result Run(const testing::FakeZone& zone, const Query& query, int* asked = nullptr) {
-  return testing::Evaluate(zone, [&](const auto& answers) { return Evaluate(query, answers); },
-                           asked);
+  return testing::Evaluate(
+      zone, [&](const auto& answers) { return Evaluate(query, answers); }, asked);
 }
 
 testing::FakeZone With(const std::string& record) {
@@ -119,7 +119,8 @@ TEST_CASE("RFC 7208 §4.6.4: eleven terms that ask DNS", "[spf][unit]") {
 
 TEST_CASE("RFC 7208 §4.6.4: a record that includes itself ends", "[spf][unit]") {
   int asked = 0;
-  const Result result = Run(With("v=spf1 include:example.com -all"), MailFrom("192.0.2.1", "a@example.com"), &asked);
+  const Result result =
+      Run(With("v=spf1 include:example.com -all"), MailFrom("192.0.2.1", "a@example.com"), &asked);
   CHECK(result.code == ResultCode::kPermError);
   CHECK(asked == 1);
   CHECK(Run(With("v=spf1 redirect=example.com"), MailFrom("192.0.2.1", "a@example.com")).code ==
@@ -175,15 +176,18 @@ TEST_CASE("RFC 7208 §2.4, §4.3: identities", "[spf][unit]") {
 TEST_CASE("RFC 8616 §3: domains are A-labels, other local parts match nothing", "[spf][unit]") {
   testing::FakeZone zone;
   zone.Add("xn--bcher-kva.example TXT \"v=spf1 exists:%{l}.x.example ip4:192.0.2.1 -all\"");
-  const Result result = Run(zone, MailFrom("192.0.2.1", "j\xc3\xbcrgen@b\xc3\xbc" "cher.example"));
+  const Result result = Run(zone, MailFrom("192.0.2.1",
+                                           "j\xc3\xbcrgen@b\xc3\xbc"
+                                           "cher.example"));
   CHECK(result.code == ResultCode::kPass);
   CHECK(result.domain == "xn--bcher-kva.example");
   CHECK(result.mechanism == "ip4:192.0.2.1");
 }
 
 TEST_CASE("RFC 7208 §5: an IPv4-mapped client is IPv4", "[spf][unit]") {
-  CHECK(Run(With("v=spf1 ip4:192.0.2.1 -all"), MailFrom("::ffff:192.0.2.1", "a@example.com")).code ==
-        ResultCode::kPass);
+  CHECK(
+      Run(With("v=spf1 ip4:192.0.2.1 -all"), MailFrom("::ffff:192.0.2.1", "a@example.com")).code ==
+      ResultCode::kPass);
 }
 
 TEST_CASE("RFC 7208 §6.2: explanations", "[spf][unit]") {
@@ -218,7 +222,8 @@ TEST_CASE("RFC 7208 §2.6: DNS that does not answer", "[spf][unit]") {
 }
 
 TEST_CASE("A record with several includes is resolved in three rounds", "[spf][unit]") {
-  testing::FakeZone zone = With("v=spf1 mx include:a.example include:b.example a:bob.example.com -all");
+  testing::FakeZone zone =
+      With("v=spf1 mx include:a.example include:b.example a:bob.example.com -all");
   zone.Add("a.example TXT \"v=spf1 ip4:198.51.100.1 ~all\"");
   zone.Add("b.example TXT \"v=spf1 ip4:198.51.100.2 ~all\"");
   const Query query = MailFrom("203.0.113.9", "a@example.com");

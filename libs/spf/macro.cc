@@ -17,7 +17,7 @@ constexpr size_t kMaxName = 253;
 
 // One macro-expand of RFC 7208 §7.1: "%{d2r.}", or "%%", "%_", "%-".
 struct Macro {
-  char letter = 0;  // as written; one of "%_-" for the short forms
+  char letter = 0;   // as written; one of "%_-" for the short forms
   size_t parts = 0;  // 0: all
   bool reverse = false;
   std::string delimiters;  // empty: "."
@@ -117,8 +117,10 @@ std::string Transform(const std::string& value, const Macro& macro) {
   const std::string delimiters = macro.delimiters.empty() ? "." : macro.delimiters;
   std::vector<std::string> parts(1);
   for (const char c : value) {
-    if (delimiters.find(c) == delimiters.npos) parts.back().push_back(c);
-    else parts.emplace_back();
+    if (delimiters.find(c) == delimiters.npos)
+      parts.back().push_back(c);
+    else
+      parts.emplace_back();
   }
   if (macro.reverse) std::reverse(parts.begin(), parts.end());
   if (macro.parts != 0 && macro.parts < parts.size()) {

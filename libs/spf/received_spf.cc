@@ -13,10 +13,14 @@ constexpr size_t kMaxValue = 255;
 
 // RFC 5322 §3.2.3 dot-atom, and the colon of IPv6 addresses stays out: that is quoted.
 bool IsDotAtom(std::string_view text) {
-  return !text.empty() && std::all_of(text.begin(), text.end(), [](char c) {
-    return base::IsAlnum(c) ||
-           std::string_view("!#$%&'*+-/=?^_`{|}~.").find(c) != std::string_view::npos;
-  }) && text.front() != '.' && text.back() != '.' && text.find("..") == text.npos;
+  return !text.empty() &&
+         std::all_of(text.begin(), text.end(),
+                     [](char c) {
+                       return base::IsAlnum(c) ||
+                              std::string_view("!#$%&'*+-/=?^_`{|}~.").find(c) !=
+                                  std::string_view::npos;
+                     }) &&
+         text.front() != '.' && text.back() != '.' && text.find("..") == text.npos;
 }
 
 std::string Quoted(std::string_view text) {
@@ -47,10 +51,16 @@ std::string Comment(const Result& result, const Query& query, std::string_view r
   std::string text(receiver);
   text += ": ";
   switch (result.code) {
-    case ResultCode::kPass: text += "domain of " + result.sender + " designates " + ip + " as permitted sender"; break;
+    case ResultCode::kPass:
+      text += "domain of " + result.sender + " designates " + ip + " as permitted sender";
+      break;
     case ResultCode::kFail:
-    case ResultCode::kSoftFail: text += "domain of " + result.sender + " does not designate " + ip + " as permitted sender"; break;
-    case ResultCode::kNeutral: text += ip + " is neither permitted nor denied by domain of " + result.sender; break;
+    case ResultCode::kSoftFail:
+      text += "domain of " + result.sender + " does not designate " + ip + " as permitted sender";
+      break;
+    case ResultCode::kNeutral:
+      text += ip + " is neither permitted nor denied by domain of " + result.sender;
+      break;
     default: text += result.problem; break;
   }
   return "(" + CommentText(text) + ")";

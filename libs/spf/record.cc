@@ -94,8 +94,8 @@ absl::Status ReadArgument(std::string_view rest, Mechanism* mechanism) {
   if (kind == MechanismKind::kA || kind == MechanismKind::kMx) {
     if (!TakeDualPrefix(&rest, mechanism)) return base::InvalidArgument("bad prefix length");
   }
-  const bool optional = kind == MechanismKind::kA || kind == MechanismKind::kMx ||
-                        kind == MechanismKind::kPtr;
+  const bool optional =
+      kind == MechanismKind::kA || kind == MechanismKind::kMx || kind == MechanismKind::kPtr;
   if (rest.empty() && optional) return absl::OkStatus();
   if (!rest.starts_with(':') || rest.size() == 1) return base::InvalidArgument("no argument");
   rest.remove_prefix(1);
@@ -130,7 +130,8 @@ size_t ModifierNameEnd(std::string_view term) {
   if (!base::IsAlpha(term[0])) return term.npos;
   for (size_t i = 1; i < term.size(); ++i) {
     if (term[i] == '=') return i;
-    if (!base::IsAlnum(term[i]) && std::string_view("-_.").find(term[i]) == std::string_view::npos) {
+    if (!base::IsAlnum(term[i]) &&
+        std::string_view("-_.").find(term[i]) == std::string_view::npos) {
       return term.npos;
     }
   }

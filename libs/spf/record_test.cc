@@ -41,12 +41,12 @@ TEST_CASE("RFC 7208 §4.6.1: a record in its parts", "[spf][unit]") {
 TEST_CASE("RFC 7208 §4.6, §5, §6: terms that are a PermError", "[spf][unit]") {
   const std::string term = GENERATE(
       as<std::string>(), "foo", "a:", "a:example", "a:example.com/33", "a:example.com/024",
-      "a:example.com//129", "a:/24", "a:example.com/", "mx:", "ptr:", "include", "include:",
-      "include:example", "exists", "ip4", "ip4:1.2.3", "ip4:1.2.3.4/33", "ip4:1.2.3.4/", "ip4:::1",
-      "ip6:1.2.3.4", "ip6:::1/129", "ip6", "all:x", "all/8", "--all", "-", "a:%{x}.com", "a:%{d",
-      "a:%d.com", "a:%{d0}.com", "a:%{c}.com", "a:%{t}.com", "a:%{dd}.com", "a:e.123", "a:e.-com",
-      "a:e.com-", "redirect=", "redirect=a.com redirect=b.com", "exp=a.com exp=b.com", "x=%{",
-      "a:\x80.com", "9x=1", "all\t");
+      "a:example.com//129", "a:/24", "a:example.com/", "mx:", "ptr:", "include",
+      "include:", "include:example", "exists", "ip4", "ip4:1.2.3", "ip4:1.2.3.4/33", "ip4:1.2.3.4/",
+      "ip4:::1", "ip6:1.2.3.4", "ip6:::1/129", "ip6", "all:x", "all/8", "--all", "-", "a:%{x}.com",
+      "a:%{d", "a:%d.com", "a:%{d0}.com", "a:%{c}.com", "a:%{t}.com", "a:%{dd}.com", "a:e.123",
+      "a:e.-com", "a:e.com-", "redirect=", "redirect=a.com redirect=b.com", "exp=a.com exp=b.com",
+      "x=%{", "a:\x80.com", "9x=1", "all\t");
   CAPTURE(term);
   CHECK_FALSE(ParseRecord("v=spf1 " + term).ok());
   CHECK_FALSE(ParseRecord("v=spf1 +all " + term).ok());
@@ -79,10 +79,8 @@ TEST_CASE("RFC 7208 §7.4: the examples of macro expansion", "[spf][unit]") {
       {"%{l1r-}", "strong"},
       {"%{ir}.%{v}._spf.%{d2}", "3.2.0.192.in-addr._spf.example.com"},
       {"%{lr-}.lp._spf.%{d2}", "bad.strong.lp._spf.example.com"},
-      {"%{lr-}.lp.%{ir}.%{v}._spf.%{d2}",
-       "bad.strong.lp.3.2.0.192.in-addr._spf.example.com"},
-      {"%{ir}.%{v}.%{l1r-}.lp._spf.%{d2}",
-       "3.2.0.192.in-addr.strong.lp._spf.example.com"},
+      {"%{lr-}.lp.%{ir}.%{v}._spf.%{d2}", "bad.strong.lp.3.2.0.192.in-addr._spf.example.com"},
+      {"%{ir}.%{v}.%{l1r-}.lp._spf.%{d2}", "3.2.0.192.in-addr.strong.lp._spf.example.com"},
       {"%{d2}.trusted-domains.example.net", "example.com.trusted-domains.example.net"},
       {"%{S}", "strong-bad%40email.example.com"},
       {"a%%b%_c%-d", "a%b c%20d"},

@@ -1,6 +1,6 @@
 // The openspf test suite for RFC 7208, as Debian installs it with python3-spf: some 200 scenarios
-// with a zone each. It is read where it is; where documentation was not installed there is nothing to
-// run, and the test says so.
+// with a zone each. It is read where it is; where documentation was not installed there is nothing
+// to run, and the test says so.
 
 #include <yaml-cpp/yaml.h>
 #include <zlib.h>
@@ -65,8 +65,8 @@ const std::map<std::string, base::DnsType> kTypes = {{"A", base::DnsType::kA},
                                                      {"PTR", base::DnsType::kPtr},
                                                      {"TXT", base::DnsType::kTxt}};
 
-// The suite's conventions: SPF records count as TXT where a name has no TXT, "TXT: NONE" stops that,
-// TIMEOUT makes all types without a record fail.
+// The suite's conventions: SPF records count as TXT where a name has no TXT, "TXT: NONE" stops
+// that, TIMEOUT makes all types without a record fail.
 class SuiteZone {
  public:
   explicit SuiteZone(const YAML::Node& zone) {

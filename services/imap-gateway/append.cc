@@ -76,9 +76,8 @@ base::Task<void> Session::ContinueAppend(std::string_view bytes) {
     std::string chunk = append.message.TakeChunk();
     absl::StatusOr<store::StagedBlob> staged = co_await env_->database->Run(
         [account = account_->id, before = append.staged, chunk = std::move(chunk),
-         random = env_->random,
-         expires = env_->clock->Now() + kStagedLifetime](db::Connection& c)
-            -> absl::StatusOr<store::StagedBlob> {
+         random = env_->random, expires = env_->clock->Now() + kStagedLifetime](
+            db::Connection& c) -> absl::StatusOr<store::StagedBlob> {
           auto blob = before ? absl::StatusOr<store::StagedBlob>(*before)
                              : store::StageBlob(c, account, random, expires);
           if (!blob.ok()) return blob.status();
@@ -154,10 +153,8 @@ base::Task<void> Session::EndAppend(std::string tag) {
 base::Task<void> Session::AbandonAppend() {
   const std::unique_ptr<AppendState> append = std::move(append_);
   if (append == nullptr || !append->staged) co_return;
-  absl::Status status =
-      co_await env_->database->Run([blob = *append->staged](db::Connection& c) {
-        return store::DropStagedBlob(c, blob);
-      });
+  absl::Status status = co_await env_->database->Run(
+      [blob = *append->staged](db::Connection& c) { return store::DropStagedBlob(c, blob); });
   status.IgnoreError();  // the sweep finds it
 }
 

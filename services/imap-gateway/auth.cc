@@ -178,8 +178,8 @@ base::Task<Reply> Session::RunExchange(sasl::Exchange* exchange, sasl::Action ac
     } else if (auto* check = std::get_if<sasl::CheckPassword>(&action)) {
       co_return co_await CheckPassword(std::move(*check));
     } else if (auto* proved = std::get_if<sasl::Proved>(&action)) {
-      const bool other = !proved->authorization_id.empty() &&
-                         proved->authorization_id != proved->username;
+      const bool other =
+          !proved->authorization_id.empty() && proved->authorization_id != proved->username;
       if (other || login.disabled) co_return co_await LoginFailed("not authorised");
       co_return LoggedIn(login, "SCRAM");
     } else {
@@ -200,8 +200,8 @@ base::Task<absl::StatusOr<store::Login>> Session::FindScram(std::string username
   KeepImapCredentials(&login);
   *verifiers = VerifiersOf(login, hash);
   if (verifiers->keys.empty() || verifiers->salt.empty()) {
-    *verifiers = sasl::FakeVerifiers(hash, env_->fake_salt_key, username,
-                                     store::kDefaultScramIterations);
+    *verifiers =
+        sasl::FakeVerifiers(hash, env_->fake_salt_key, username, store::kDefaultScramIterations);
   }
   co_return login;
 }

@@ -117,8 +117,8 @@ base::Task<absl::Status> Session::SendBinary(const imap::FetchItem* item,
     co_return absl::OkStatus();
   }
   const bool encoded = part != nullptr && part->kind == mime::Part::Kind::kLeaf;
-  const auto encoding = encoded ? mime::ParseTransferEncoding(part->encoding)
-                                : mime::TransferEncoding::kIdentity;
+  const auto encoding =
+      encoded ? mime::ParseTransferEncoding(part->encoding) : mime::TransferEncoding::kIdentity;
   imap::Octets cut;
   for (const bool counting : {true, false}) {
     mime::TransferDecoder decoder(encoding);

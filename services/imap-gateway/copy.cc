@@ -66,10 +66,8 @@ base::Task<Reply> Session::Expunge(imap::ExpungeArguments expunge) {
   while (!left.empty() && !closing_) {
     store::UidRanges page = store::TakeFront(&left, kCopyPage);
     absl::StatusOr<store::ExpungeResult> result = co_await env_->database->Run(
-        [account = account_->id, mailbox = selected_->mailbox, page,
-         now = env_->clock->Now()](db::Connection& c) {
-          return store::ExpungeEntries(c, account, mailbox, page, now);
-        });
+        [account = account_->id, mailbox = selected_->mailbox, page, now = env_->clock->Now()](
+            db::Connection& c) { return store::ExpungeEntries(c, account, mailbox, page, now); });
     if (!result.ok()) co_return Failed(result.status(), "EXPUNGE");
     Announce(result->change);
     env_->metrics->messages.At({"expunged"})

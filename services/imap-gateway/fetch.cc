@@ -118,9 +118,8 @@ base::Task<Reply> Session::Fetch(imap::FetchArguments fetch) {
   if (!uids) co_return Reply::Bad("No such message");
   // RFC 7162 §3.1: asking for modseqs enables CONDSTORE.
   condstore_ |= fetch.changed_since.has_value() ||
-                std::any_of(fetch.items.begin(), fetch.items.end(), [](const imap::FetchItem& i) {
-                  return i.kind == Kind::kModSeq;
-                });
+                std::any_of(fetch.items.begin(), fetch.items.end(),
+                            [](const imap::FetchItem& i) { return i.kind == Kind::kModSeq; });
   if (fetch.vanished && !qresync_) co_return Reply::Bad("QRESYNC is not enabled");
   if (fetch.vanished) {
     imap::QresyncArguments since;
@@ -221,10 +220,9 @@ base::Task<absl::Status> Session::ReadFronts(const FetchPlan* plan,
     any |= fronts.back().size > 0;
   }
   if (!any) co_return absl::OkStatus();
-  absl::StatusOr<std::vector<std::string>> texts = co_await env_->database->Run(
-      [account = account_->id, fronts = std::move(fronts)](db::Connection& c) {
-        return ReadAll(c, account, fronts);
-      });
+  absl::StatusOr<std::vector<std::string>> texts =
+      co_await env_->database->Run([account = account_->id, fronts = std::move(fronts)](
+                                       db::Connection& c) { return ReadAll(c, account, fronts); });
   if (!texts.ok()) co_return texts.status();
   for (size_t i = 0; i < batch->size(); ++i) (*batch)[i].front = std::move((*texts)[i]);
   co_return absl::OkStatus();

@@ -12,13 +12,13 @@ namespace godwit::imap_gateway {
 
 struct FetchPlan {
   imap::FetchArguments fetch;
-  bool summary = false;    // ENVELOPE, structure or octets are asked for
-  bool headers = false;    // the message's header is
-  bool bodies = false;     // other octets are
+  bool summary = false;  // ENVELOPE, structure or octets are asked for
+  bool headers = false;  // the message's header is
+  bool bodies = false;   // other octets are
   bool sets_seen = false;
   bool names_flags = false;
-  size_t found = 0;        // messages that were there
-  absl::Status status;     // the first thing that went wrong with a message
+  size_t found = 0;     // messages that were there
+  absl::Status status;  // the first thing that went wrong with a message
 };
 
 struct FetchedMessage {

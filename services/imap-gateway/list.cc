@@ -19,7 +19,14 @@ struct Listed {
   bool has_children = false;
   bool has_subscribed_children = false;
 };
-using Names = std::map<std::string, Listed>;
+struct InboxFirst {
+  bool operator()(const std::string& a, const std::string& b) const {
+    const bool a_later = a != imap::kInbox;
+    const bool b_later = b != imap::kInbox;
+    return a_later != b_later ? b_later : a < b;
+  }
+};
+using Names = std::map<std::string, Listed, InboxFirst>;
 
 std::string_view SpecialUse(store::Role role) {
   switch (role) {
@@ -93,10 +100,8 @@ base::Task<Reply> Session::List(imap::ListArguments list) {
     out_ += "* LIST (\\Noselect) \"/\" \"\"\r\n";
     co_return Reply::Ok("List completed");
   }
-  absl::StatusOr<store::MailboxList> found =
-      co_await env_->database->Run([account = account_->id](db::Connection& c) {
-        return store::ListMailboxes(c, account);
-      });
+  absl::StatusOr<store::MailboxList> found = co_await env_->database->Run(
+      [account = account_->id](db::Connection& c) { return store::ListMailboxes(c, account); });
   if (!found.ok()) co_return Failed(found.status(), "LIST");
   for (const auto& [path, listed] : MakeNames(*found)) {
     if (!MatchesAny(patterns, path)) continue;
@@ -123,10 +128,8 @@ base::Task<Reply> Session::Lsub(imap::ListArguments list) {
   auto wanted = MailboxName(list.patterns.front());
   if (!reference.ok() || !wanted.ok()) co_return Reply::Ok("Lsub completed");
   const std::string pattern = imap::JoinListPattern(*reference, *wanted);
-  absl::StatusOr<store::MailboxList> found =
-      co_await env_->database->Run([account = account_->id](db::Connection& c) {
-        return store::ListMailboxes(c, account);
-      });
+  absl::StatusOr<store::MailboxList> found = co_await env_->database->Run(
+      [account = account_->id](db::Connection& c) { return store::ListMailboxes(c, account); });
   if (!found.ok()) co_return Failed(found.status(), "LSUB");
   // RFC 3501 §6.3.9: where "%" stops above a subscribed name, that level is told as \Noselect.
   std::map<std::string, bool> names;  // and whether it is subscribed itself

@@ -120,8 +120,7 @@ base::Task<Reply> Session::Rename(imap::RenameArguments rename) {
       [account = account_->id, from = *from, to = *to, now = env_->clock->Now()](
           db::Connection& c) { return store::RenameMailbox(c, account, from, to, now); });
   const auto code = change.status().code();
-  if (code == absl::StatusCode::kFailedPrecondition ||
-      code == absl::StatusCode::kInvalidArgument) {
+  if (code == absl::StatusCode::kFailedPrecondition || code == absl::StatusCode::kInvalidArgument) {
     co_return Reply::No(imap::code::kCannot, "Mailbox can not get this name");
   }
   if (!change.ok()) co_return Failed(change.status(), "RENAME");

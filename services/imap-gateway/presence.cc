@@ -27,9 +27,10 @@ Presence::Presence(PresenceOptions options, db::Pool* database, Registry* regist
 
 base::Task<absl::Status> Presence::Register() {
   const int64_t id = random_->Id63();
-  absl::Status status = co_await database_->Run([id, address = options_.address](db::Connection& c) {
-    return store::RegisterGateway(c, store::GatewayId{id}, "imap-gateway", address);
-  });
+  absl::Status status =
+      co_await database_->Run([id, address = options_.address](db::Connection& c) {
+        return store::RegisterGateway(c, store::GatewayId{id}, "imap-gateway", address);
+      });
   if (status.ok()) gateway_ = id;
   co_return status;
 }
@@ -100,8 +101,8 @@ base::Task<void> Presence::Poll() {
     for (size_t i = begin; i < std::min(accounts.size(), begin + kPollBatch); ++i) {
       ids.push_back(accounts[i]->id);
     }
-    absl::StatusOr<std::vector<store::Modseq>> modseqs = co_await database_->Run(
-        [ids](db::Connection& c) { return store::GetModseqs(c, ids); });
+    absl::StatusOr<std::vector<store::Modseq>> modseqs =
+        co_await database_->Run([ids](db::Connection& c) { return store::GetModseqs(c, ids); });
     if (!modseqs.ok()) co_return;
     for (size_t i = 0; i < ids.size(); ++i) {
       if (registry_->Changed(ids[i], (*modseqs)[i])) metrics_->healed.Add();

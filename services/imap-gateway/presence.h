@@ -1,6 +1,7 @@
 #pragma once
 
-// Presence: this gateway's row in the store, and the accounts it watches there (libs/store/watch.h).
+// Presence: this gateway's row in the store, and the accounts it watches there
+// (libs/store/watch.h).
 //
 // A beat every few seconds keeps the row. When it is gone (PostgreSQL crashed: the tables are
 // UNLOGGED) the gateway registers anew and watches all its accounts again. A slow poll finds what

@@ -62,8 +62,8 @@ class Registry {
   std::shared_ptr<Account> Join(store::AccountId account,
                                 const std::shared_ptr<SessionHandle>& session);
   // `now` is monotonic.
-  void Leave(const std::shared_ptr<Account>& account,
-             const std::shared_ptr<SessionHandle>& session, absl::Duration now);
+  void Leave(const std::shared_ptr<Account>& account, const std::shared_ptr<SessionHandle>& session,
+             absl::Duration now);
 
   // The account has changed: wakes its sessions but `except`. False when it was known before or
   // nobody holds the account.

@@ -11,8 +11,8 @@
 #include "libs/base/status.h"
 #include "libs/imap/search_eval.h"
 #include "libs/imap/text_match.h"
-#include "libs/mime/header.h"
 #include "libs/mime/encoded_word.h"
+#include "libs/mime/header.h"
 #include "libs/mime/record.h"
 #include "services/imap-gateway/search_scan.h"
 #include "services/imap-gateway/session.h"
@@ -75,8 +75,7 @@ class EntryView : public imap::MessageView {
     if (summary_ == nullptr) return std::nullopt;
     if (!summary_->sent) return std::optional<absl::CivilDay>();
     // RFC 9051 §6.4.4: the day as it was written, whatever the zone.
-    const absl::Time local =
-        summary_->sent->time + absl::Minutes(summary_->sent->offset_minutes);
+    const absl::Time local = summary_->sent->time + absl::Minutes(summary_->sent->offset_minutes);
     return std::optional<absl::CivilDay>(absl::ToCivilDay(local, absl::UTCTimeZone()));
   }
 
@@ -140,9 +139,7 @@ bool AddToFilter(const imap::SearchKey& key, store::EntryFilter* filter) {
   switch (key.kind) {
     case Kind::kAll:
     case Kind::kUid: return true;  // Candidates() did it
-    case Kind::kFlag:
-      filter->have |= static_cast<store::FlagMask>(key.number);
-      return true;
+    case Kind::kFlag: filter->have |= static_cast<store::FlagMask>(key.number); return true;
     case Kind::kNot:
       if (key.children.front().kind != Kind::kFlag) return false;
       filter->lack |= static_cast<store::FlagMask>(key.children.front().number);
@@ -204,8 +201,7 @@ base::Task<Reply> Session::Search(imap::SearchArguments search, std::string tag)
   }
   if (by_filter) run.found = ToUidSet(std::exchange(left, {}));
   while (!left.empty() && !closing_) {
-    store::UidRanges page =
-        store::TakeFront(&left, run.columns.summary ? kJoinedPage : kPlainPage);
+    store::UidRanges page = store::TakeFront(&left, run.columns.summary ? kJoinedPage : kPlainPage);
     absl::Status status = co_await SearchPage(&run, std::move(page));
     if (!status.ok()) co_return Failed(status, "SEARCH");
   }
@@ -217,12 +213,10 @@ base::Task<Reply> Session::Search(imap::SearchArguments search, std::string tag)
 }
 
 base::Task<absl::Status> Session::SearchPage(SearchRun* run, store::UidRanges page) {
-  auto fetched = co_await env_->database->Run(
-      [account = account_->id, mailbox = selected_->mailbox, page,
-       columns = run->columns](db::Connection& c) {
-        return store::FetchEntries(c, account, mailbox, page, columns,
-                                   static_cast<int>(kPlainPage));
-      });
+  auto fetched = co_await env_->database->Run([account = account_->id, mailbox = selected_->mailbox,
+                                               page, columns = run->columns](db::Connection& c) {
+    return store::FetchEntries(c, account, mailbox, page, columns, static_cast<int>(kPlainPage));
+  });
   if (!fetched.ok()) co_return fetched.status();
   const std::vector<store::Entry>& entries = fetched->entries;
   if (run->needs_keywords) {
@@ -251,11 +245,10 @@ base::Task<absl::Status> Session::SearchPage(SearchRun* run, store::UidRanges pa
     const size_t end = std::min(work.size(), begin + kScanBatch);
     std::vector<ScanWork> batch(std::make_move_iterator(work.begin() + begin),
                                 std::make_move_iterator(work.begin() + end));
-    auto scanned = co_await env_->database->Run(
-        [account = account_->id, batch = std::move(batch),
-         needles = run->needles](db::Connection& c) {
-          return ScanMessages(c, account, batch, needles);
-        });
+    auto scanned = co_await env_->database->Run([account = account_->id, batch = std::move(batch),
+                                                 needles = run->needles](db::Connection& c) {
+      return ScanMessages(c, account, batch, needles);
+    });
     if (!scanned.ok()) co_return scanned.status();
     for (size_t i = begin; i < end; ++i) {
       mime::Summary summary;

@@ -45,11 +45,11 @@ base::Task<absl::Status> Session::OpenSelected(std::string path, bool read_only,
                                                store::OpenedMailbox* opened) {
   // First watched, then read: what changes in between is hinted.
   absl::Status watched = co_await env_->presence->Watch(account_);
-  if (!watched.ok()) co_return watched;
-  absl::StatusOr<store::OpenedMailbox> found =
-      co_await env_->database->Run([account = account_->id, path](db::Connection& c) {
-        return FindAndOpen(c, account, path);
-      });
+  // FailedPrecondition: our registration is gone; the next beat makes a new one and watches all
+  // accounts again. The mailbox can be opened meanwhile.
+  if (!watched.ok() && watched.code() != absl::StatusCode::kFailedPrecondition) co_return watched;
+  absl::StatusOr<store::OpenedMailbox> found = co_await env_->database->Run(
+      [account = account_->id, path](db::Connection& c) { return FindAndOpen(c, account, path); });
   if (!found.ok()) co_return found.status();
   *opened = *std::move(found);
   selected_ = std::make_unique<Selected>();
@@ -80,11 +80,9 @@ void Session::TellSelected(const store::OpenedMailbox& opened) {
   imap::AppendUntagged(&out_, "OK", "UIDNEXT " + std::to_string(opened.mailbox.uidnext),
                        "Predicted next UID");
   imap::AppendUntagged(&out_, "OK",
-                       "HIGHESTMODSEQ " + std::to_string(opened.mailbox.highest_modseq),
-                       "Highest");
-  imap::AppendUntagged(&out_, "OK",
-                       "MAILBOXID (F" + std::to_string(store::ToInt(selected_->mailbox)) + ")",
-                       "Ok");
+                       "HIGHESTMODSEQ " + std::to_string(opened.mailbox.highest_modseq), "Highest");
+  imap::AppendUntagged(
+      &out_, "OK", "MAILBOXID (F" + std::to_string(store::ToInt(selected_->mailbox)) + ")", "Ok");
   if (!rev2_) return;
   out_ += "* LIST () \"/\" ";
   imap::AppendAstring(&out_, imap::EncodeMailboxName(selected_->path, name_encoding()),
@@ -97,9 +95,9 @@ void Session::TellSelected(const store::OpenedMailbox& opened) {
 // of what is there tell what changed.
 base::Task<absl::StatusOr<store::Changes>> Session::ChangesForClient(store::Modseq since) {
   const uint32_t max = selected_->uids.get().max();
-  absl::StatusOr<store::Changes> changes = co_await env_->database->Run(
-      [account = account_->id, mailbox = selected_->mailbox, since,
-       max](db::Connection& c) -> absl::StatusOr<store::Changes> {
+  absl::StatusOr<store::Changes> changes =
+      co_await env_->database->Run([account = account_->id, mailbox = selected_->mailbox, since,
+                                    max](db::Connection& c) -> absl::StatusOr<store::Changes> {
         auto logged = store::ChangesSince(c, account, mailbox, since);
         if (!logged.ok() || !logged->resync) return logged;
         if (max > 0) logged->vanished = {{1, max}};

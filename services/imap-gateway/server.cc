@@ -2,9 +2,9 @@
 
 #include <grpcpp/impl/service_type.h>
 
-#include <thread>
 #include <utility>
 
+#include "absl/time/clock.h"
 #include "libs/base/random.h"
 #include "libs/base/status.h"
 #include "libs/obs/log.h"
@@ -33,10 +33,6 @@ rpc::TlsFiles TlsFilesOf(const config::v1::RpcTls& tls) {
   files.certificate_file = tls.certificate_file();
   files.key_file = tls.key_file();
   return files;
-}
-
-void SleepFor(absl::Duration duration) {
-  std::this_thread::sleep_for(absl::ToChronoNanoseconds(duration));
 }
 
 }  // namespace
@@ -93,8 +89,7 @@ absl::Status Server::OpenDatabase() {
   db::PoolOptions options;
   options.connect.conninfo = config_.database().conninfo();
   options.connect.application_name = context_->name;
-  options.connect.statement_timeout =
-      runtime::ToDuration(config_.database().statement_timeout());
+  options.connect.statement_timeout = runtime::ToDuration(config_.database().statement_timeout());
   options.threads = static_cast<int>(config_.database().threads());
   options.queue_timeout = runtime::ToDuration(config_.database().queue_timeout());
   database_ = std::make_unique<db::Pool>(options);
@@ -103,10 +98,9 @@ absl::Status Server::OpenDatabase() {
   absl::Status schema = reactors_->at(0)->RunUntilDone(
       database_->Run([](db::Connection& c) { return store::CheckSchema(c); }));
   GODWIT_RETURN_IF_ERROR(schema);
-  GODWIT_ASSIGN_OR_RETURN(
-      environment_.fake_salt_key,
-      reactors_->at(0)->RunUntilDone(
-          database_->Run([](db::Connection& c) { return store::FakeSaltKey(c); })));
+  GODWIT_ASSIGN_OR_RETURN(environment_.fake_salt_key,
+                          reactors_->at(0)->RunUntilDone(database_->Run(
+                              [](db::Connection& c) { return store::FakeSaltKey(c); })));
   return absl::OkStatus();
 }
 
@@ -197,11 +191,11 @@ void Server::Drain(absl::Duration grace) {
   // RFC 9051 §7.1.5: BYE to everybody, spread so that not all come back at the same moment.
   for (int slice = 0; slice < kDrainSlices && registry_.size() > 0; ++slice) {
     registry_.Drain(static_cast<size_t>(slice), kDrainSlices);
-    SleepFor(grace / (2 * kDrainSlices));
+    absl::SleepFor(grace / (2 * kDrainSlices));
   }
   for (absl::Duration waited; waited < grace / 2 && registry_.size() > 0; waited += kDrainPoll) {
     registry_.Drain(0, 1);
-    SleepFor(kDrainPoll);
+    absl::SleepFor(kDrainPoll);
   }
   if (rpc_ != nullptr) rpc_->Shutdown(absl::ZeroDuration());
   if (presence_ != nullptr) {

@@ -201,8 +201,7 @@ base::Task<void> Session::Execute(imap::Command command) {
   // A BYE was said, or the tagged response came already (STARTTLS) or comes later (IDLE).
   if (reply.condition.empty() || (closing_ && tells && !refused)) co_return;
   Answer(tag, reply);
-  env_->metrics->command_seconds.Observe(
-      absl::ToDoubleSeconds(env_->clock->Monotonic() - began));
+  env_->metrics->command_seconds.Observe(absl::ToDoubleSeconds(env_->clock->Monotonic() - began));
 }
 
 void Session::Answer(std::string_view tag, const Reply& reply) {
@@ -335,8 +334,7 @@ base::Task<std::optional<imap::CommandParser::Event>> Session::NextEvent() {
 // RFC 5530 §3: UNAVAILABLE is worth another try, SERVERBUG is not. The Status goes to the log.
 Reply Session::Failed(const absl::Status& status, std::string_view what) {
   switch (status.code()) {
-    case absl::StatusCode::kNotFound:
-      return Reply::No(imap::code::kNonExistent, "No such mailbox");
+    case absl::StatusCode::kNotFound: return Reply::No(imap::code::kNonExistent, "No such mailbox");
     case absl::StatusCode::kAlreadyExists:
       return Reply::No(imap::code::kAlreadyExists, "It exists already");
     default: break;

@@ -202,16 +202,16 @@ class Session : public Wakeable {
   Environment* const env_;
   std::shared_ptr<SessionHandle> handle_;
   imap::CommandParser parser_;
-  net::Input input_;        // what was read and is not used up
-  std::string_view rest_;   // its unused end
-  std::string out_;         // responses that are not sent yet
-  std::string idle_tag_;    // of IDLE, while it runs
+  net::Input input_;       // what was read and is not used up
+  std::string_view rest_;  // its unused end
+  std::string out_;        // responses that are not sent yet
+  std::string idle_tag_;   // of IDLE, while it runs
 
   std::shared_ptr<Account> account_;     // set when authenticated
   std::unique_ptr<Selected> selected_;   // set when selected
   std::unique_ptr<AppendState> append_;  // set within APPEND
-  int failures_ = 0;  // logins
-  int errors_ = 0;    // malformed commands in a row
+  int failures_ = 0;                     // logins
+  int errors_ = 0;                       // malformed commands in a row
   bool implicit_tls_ = false;
   bool closing_ = false;
   bool draining_ = false;

@@ -50,9 +50,9 @@ base::Task<Reply> Session::Store(imap::StoreArguments store) {
   store::UidRanges left = ToRanges(*uids);
   while (!left.empty() && !closing_) {
     store::UidRanges page = store::TakeFront(&left, store::kPage);
-    absl::StatusOr<store::FlagsResult> result = co_await env_->database->Run(
-        [account = account_->id, mailbox = selected_->mailbox, page, change,
-         now = env_->clock->Now()](db::Connection& c) {
+    absl::StatusOr<store::FlagsResult> result =
+        co_await env_->database->Run([account = account_->id, mailbox = selected_->mailbox, page,
+                                      change, now = env_->clock->Now()](db::Connection& c) {
           return store::StoreFlags(c, account, mailbox, page, change, now);
         });
     if (result.status().code() == absl::StatusCode::kResourceExhausted) {

@@ -1,4 +1,5 @@
-// What others changed in the selected mailbox, told at the right moments (RFC 9051 §5.2, §7.4, §7.5).
+// What others changed in the selected mailbox, told at the right moments (RFC 9051 §5.2, §7.4,
+// §7.5).
 
 #include <algorithm>
 #include <utility>
@@ -26,10 +27,8 @@ void Session::Announce(const store::Change& change) {
 base::Task<absl::Status> Session::Sync(bool expunges, bool force) {
   if (!force && account_->latest <= selected_->modseq) co_return absl::OkStatus();
   absl::StatusOr<store::Changes> changes = co_await env_->database->Run(
-      [account = account_->id, mailbox = selected_->mailbox,
-       since = selected_->modseq](db::Connection& c) {
-        return store::ChangesSince(c, account, mailbox, since);
-      });
+      [account = account_->id, mailbox = selected_->mailbox, since = selected_->modseq](
+          db::Connection& c) { return store::ChangesSince(c, account, mailbox, since); });
   if (!changes.ok()) co_return changes.status();
   if (changes->mailbox_gone) {
     Bye("failure", "The selected mailbox was deleted");
@@ -79,7 +78,8 @@ base::Task<absl::Status> Session::SyncReopen() {
   while (!known.empty()) {
     store::UidRanges page = store::TakeFront(&known, kReopenPage);
     auto entries = co_await env_->database->Run(
-        [account, mailbox, page, filter](db::Connection& c) -> absl::StatusOr<store::FetchedEntries> {
+        [account, mailbox, page,
+         filter](db::Connection& c) -> absl::StatusOr<store::FetchedEntries> {
           auto changed = store::FilterEntries(c, account, mailbox, page, filter);
           if (!changed.ok()) return changed.status();
           return store::FetchEntries(c, account, mailbox, *changed, {});
@@ -99,10 +99,8 @@ base::Task<absl::Status> Session::LearnKeywords(const std::vector<store::Entry>*
     return selected_->NameKeywords(entry.flags, &names);
   });
   if (known) co_return absl::OkStatus();
-  absl::StatusOr<std::vector<store::Keyword>> keywords =
-      co_await env_->database->Run([account = account_->id](db::Connection& c) {
-        return store::ListKeywords(c, account);
-      });
+  absl::StatusOr<std::vector<store::Keyword>> keywords = co_await env_->database->Run(
+      [account = account_->id](db::Connection& c) { return store::ListKeywords(c, account); });
   if (!keywords.ok()) co_return keywords.status();
   selected_->keywords = *std::move(keywords);
   co_return absl::OkStatus();

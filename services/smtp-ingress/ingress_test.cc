@@ -143,7 +143,7 @@ TEST_CASE_METHOD(IngressFixture, "Without the database nothing is accepted",
   SmtpClient client = Connect();
   client.Reply();
   REQUIRE(client.BeginMessage("s@x.example", {"alice@y.example"}).substr(0, 3) == "354");
-  testing::ScratchDatabase::StopCluster(testing::ScratchDatabase::StopMode::kImmediate);
+  testing::ScratchDatabase::StopCluster();
   CHECK(client.EndMessage(kText) == "451 4.3.0 Temporary failure, try again later");
   CHECK(client.BeginMessage("s@x.example", {"alice@y.example"}) ==
         "451 4.3.0 Temporary failure, try again later");

@@ -32,6 +32,7 @@ sys.path.insert(0, os.path.join(ROOT, "tools", "suite"))
 import configs  # noqa: E402
 import pki  # noqa: E402
 import zone  # noqa: E402
+from cluster import Cluster  # noqa: E402
 
 
 def godwitctl(*argv, text=None, conninfo=None, check=True):
@@ -131,12 +132,14 @@ class Suite:
             self.process.wait(90)
 
     def close(self):
+        cluster = Cluster(self.dir).home
         self.stop()
         if self.unbound is not None:
             self.unbound.stop()
         self.log.close()
         self._keep_logs()
-        shutil.rmtree(self.dir, ignore_errors=True)
+        for folder in (self.dir, cluster):
+            shutil.rmtree(folder, ignore_errors=True)
 
     def _keep_logs(self):
         """Where a failing test's reader finds them."""

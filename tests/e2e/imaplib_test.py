@@ -194,13 +194,15 @@ class Messages(ImapCase):
         self.assertIn(b"five.bin", data[1][1])
 
     def test_search_finds_what_it_should(self):
-        self.append("first report", "(\\Seen)", body="apples and pears\n", date=imaplib.Time2Internaldate(1_600_000_000))
+        early = imaplib.Time2Internaldate(1_600_000_000)
+        self.append("first report", "(\\Seen)", body="apples and pears\n", date=early)
         self.append("Grüße aus Köln", "(\\Answered $Work)", body="nichts\n")
         self.append("second report", "(\\Flagged)", body="pears\n" * 1000)
         self.ok(self.client.select())
         for keys, found in (
                 ("ALL", [1, 2, 3]), ("SUBJECT report", [1, 3]), ('BODY "and pears"', [1]), ("TEXT PEARS", [1, 3]),
-                ("SEEN", [1]), ("UNSEEN", [2, 3]), ("FLAGGED", [3]), ("KEYWORD $Work", [2]), ("UNKEYWORD $Work", [1, 3]),
+                ("SEEN", [1]), ("UNSEEN", [2, 3]), ("FLAGGED", [3]), ("KEYWORD $Work", [2]),
+                ("UNKEYWORD $Work", [1, 3]),
                 ("FROM ann@", [1, 2, 3]), ("FROM nobody", []), ("LARGER 3000", [3]), ("SMALLER 3000", [1, 2]),
                 ("SINCE 1-Jan-2021", [2, 3]), ("BEFORE 1-Jan-2021", [1]), ("ON 13-Sep-2020", [1]),
                 ("OR ANSWERED FLAGGED", [2, 3]), ("NOT SUBJECT report", [2]), ("(SEEN) (SUBJECT report)", [1]),

@@ -159,12 +159,20 @@ class Verify(unittest.TestCase):
     def test_python_dkim_agrees_about_random_damage(self):
         answer = {b"r._domainkey.sender.test.": b"v=DKIM1; k=rsa; p=" + self.keys.rsa_public.encode()}
         signed = self.sign(b"rsa-sha256", CANONICALISATIONS[3])
-        for position in range(len(signed) - 400, len(signed), 7):
+        judged = 0
+        for position in range(len(signed) - len(MESSAGE), len(signed), 7):
+            if signed[position:position + 1] in b"\r\n":
+                continue
             damaged = bytearray(signed)
             damaged[position] = ord(" ") if damaged[position] != ord(" ") else ord("x")
-            if b"\r" not in signed[position:position + 2] and damaged[position - 1:position] not in (b"\r", b"\n"):
+            try:
                 theirs = dkim.verify(bytes(damaged), dnsfunc=lambda name, timeout=5: answer.get(name))
+            except dkim.MessageFormatError:
+                continue  # it has no opinion about a field name with a space
+            judged += 1
+            with self.subTest(position=position):
                 self.assertEqual(self.results(bytes(damaged)) == ["pass"], theirs, bytes(damaged))
+        self.assertGreater(judged, 20)
 
     def test_spf_agrees_with_python_spf(self):
         resolver = dns.resolver.Resolver(configure=False)

@@ -97,11 +97,17 @@ class Cluster:
     def _init(self):
         partial = self.data + ".new"
         shutil.rmtree(partial, ignore_errors=True)
+        # A file, because the cluster's user may not open our standard input.
+        password_file = os.path.join(self.home, "password")
+        with open(os.open(password_file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as out:
+            os.fchown(out.fileno(), os.stat(self.home).st_uid, -1)
+            out.write(self.superuser_password() + "\n")
         done = subprocess.run(
             self.command(f"{BIN}/initdb", "--pgdata", partial, "--encoding", "UTF8", "--locale", "C.UTF-8",
                          "--username", "postgres", "--auth-local", "scram-sha-256",
-                         "--auth-host", "reject", "--pwfile", "/dev/stdin"),
-            input=self.superuser_password() + "\n", text=True, capture_output=True, cwd="/")
+                         "--auth-host", "reject", "--pwfile", password_file),
+            text=True, capture_output=True, cwd="/")
+        os.remove(password_file)
         if done.returncode != 0:
             raise SuiteError(f"initdb failed: {done.stderr.strip().splitlines()[-1:]}")
         with open(os.path.join(partial, "postgresql.auto.conf"), "a") as out:
@@ -117,10 +123,10 @@ class Cluster:
             return source.read().strip()
 
     def _spawn(self):
-        log = open(self.log, "ab")
-        self.process = subprocess.Popen(
-            self.command(f"{BIN}/postgres", "-D", self.data, "-k", self.socket_dir),
-            stdout=log, stderr=log, cwd="/", start_new_session=True)
+        with open(self.log, "ab") as log:
+            self.process = subprocess.Popen(
+                self.command(f"{BIN}/postgres", "-D", self.data, "-k", self.socket_dir),
+                stdout=log, stderr=log, stdin=subprocess.DEVNULL, cwd="/", start_new_session=True)
         deadline = time.monotonic() + 60
         while time.monotonic() < deadline:
             if self.process.poll() is not None:

@@ -173,13 +173,21 @@ class Suite:
         """Until told to stop: restarts what dies. PostgreSQL's own end is told and mended too."""
         while not self.stopping:
             changed = [daemon for daemon in self.daemons if daemon.restart_if_dead()]
-            if not self.cluster.alive() and not self.stopping:
-                self.cluster.start()
+            if not self.cluster.alive() and not self.stopping and self._restart_cluster():
                 changed.append(self.cluster)
             if changed:
                 self._settle(changed)
                 self._write_description()
             time.sleep(0.1)
+
+    def _restart_cluster(self):
+        """False when it has to be tried again: processes of the one before may hold its memory yet."""
+        try:
+            self.cluster.start()
+        except SuiteError as error:
+            print(f"localserve: {error}", file=sys.stderr, flush=True)
+            return False
+        return True
 
     @staticmethod
     def _settle(changed):

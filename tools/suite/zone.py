@@ -76,9 +76,9 @@ class Unbound:
         config = os.path.join(self.folder, "unbound.conf")
         with open(config, "w") as out:
             out.write(self._config(zone))
-        log = open(os.path.join(self.folder, "unbound.log"), "ab")
-        self.process = subprocess.Popen(self.command, stdout=log, stderr=log, stdin=subprocess.DEVNULL,
-                                        start_new_session=True)
+        with open(os.path.join(self.folder, "unbound.log"), "ab") as log:
+            self.process = subprocess.Popen(self.command, stdout=log, stderr=log, stdin=subprocess.DEVNULL,
+                                            start_new_session=True)
         deadline = time.monotonic() + 15
         while not answers("127.0.0.1", self.port, 0.2):
             if self.process.poll() is not None or time.monotonic() > deadline:

@@ -96,7 +96,7 @@ BEGIN
     v_keywords := intern_keywords(p_account, p_names, p_max_keywords::integer);
   END IF;
   WITH found AS MATERIALIZED (
-    SELECT e.uid, e.flags, e.keywords,
+    SELECT e.ctid AS place, e.flags, e.keywords,
            (CASE p_mode WHEN 0 THEN e.flags | p_mask WHEN 1 THEN e.flags & ~p_mask
                         ELSE p_mask END)::integer AS new_flags,
            CASE WHEN p_mode = 2 THEN v_keywords WHEN v_keywords = '{}' THEN e.keywords
@@ -109,7 +109,8 @@ BEGIN
     UPDATE mailbox_entries e SET flags = f.new_flags, keywords = f.new_keywords,
            unseen = f.new_flags & 1 = 0, modseq = v_modseq
     FROM found f
-    WHERE e.account_id = p_account AND e.mailbox_id = p_mailbox AND e.uid = f.uid
+    -- Nobody else changes a row of the account while it is locked: its place is good for a lookup.
+    WHERE e.account_id = p_account AND e.ctid = f.place
       AND (f.new_flags <> f.flags OR f.new_keywords <> f.keywords)
     RETURNING e.uid, e.email_id, f.flags AS old, e.flags AS new)
   SELECT array_agg(c.uid), array_agg(c.email_id),

@@ -1,0 +1,149 @@
+#include "libs/hint/hint_sender.h"
+
+#include <grpcpp/server_context.h>
+
+#include <atomic>
+#include <catch2/catch.hpp>
+#include <mutex>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "libs/base/status.h"
+#include "libs/rpc/serve.h"
+#include "libs/rpc/server.h"
+#include "libs/testing/certificates.h"
+#include "proto/godwit/hint/v1/hint.grpc.pb.h"
+
+namespace godwit::hint {
+namespace {
+
+using Changes = std::vector<std::pair<int64_t, int64_t>>;
+
+// A gateway that answers its first call only when it is told to.
+class Gateway : public v1::Hints::CallbackService {
+ public:
+  explicit Gateway(base::Executor* executor) : executor_(executor) {}
+
+  grpc::ServerUnaryReactor* Hint(grpc::CallbackServerContext* context, const v1::HintRequest* in,
+                                 v1::HintResponse*) override {
+    return rpc::ServeUnary(context, executor_, Take(in));
+  }
+  base::Task<absl::Status> Take(const v1::HintRequest* in) {
+    Changes changes;
+    for (const auto& change : in->changes()) {
+      changes.emplace_back(change.account_id(), change.modseq());
+    }
+    {
+      std::lock_guard lock(mutex_);
+      calls_.push_back(std::move(changes));
+    }
+    if (++begun == 1) co_await release;
+    co_return absl::OkStatus();
+  }
+  std::vector<Changes> calls() {
+    std::lock_guard lock(mutex_);
+    return calls_;
+  }
+
+  std::atomic<int> begun{0};
+  base::Completion<bool> release;
+
+ private:
+  base::Executor* const executor_;
+  std::mutex mutex_;
+  std::vector<Changes> calls_;
+};
+
+template <typename Condition>
+bool Eventually(Condition condition) {
+  for (int i = 0; i < 1000 && !condition(); ++i) absl::SleepFor(absl::Milliseconds(10));
+  return condition();
+}
+
+class World {
+ public:
+  World()
+      : authority_(testing::MakeScratchFolder()),
+        thread_([this] { loop_.Run(); }),
+        gateway(&loop_),
+        sender(Options(), &loop_) {
+    rpc::ServerOptions options;
+    options.address = "127.0.0.1:0";
+    options.tls = Files("imap-gateway");
+    options.callers = {{"/godwit.hint.v1.Hints/Hint", {"smtp-ingress"}}};
+    auto started = rpc::Server::Start(std::move(options), {&gateway});
+    REQUIRE(started.ok());
+    server = *std::move(started);
+    address = "127.0.0.1:" + std::to_string(server->port());
+  }
+  ~World() {
+    gateway.release.Set(true);
+    server.reset();
+    loop_.Stop();
+    thread_.join();
+  }
+
+ private:
+  rpc::TlsFiles Files(const std::string& name) {
+    const testing::LeafFiles leaf = authority_.Issue({.names = {name}});
+    rpc::TlsFiles files;
+    files.ca_file = authority_.ca_file();
+    files.certificate_file = leaf.chain_file;
+    files.key_file = leaf.key_file;
+    return files;
+  }
+  HintSenderOptions Options() {
+    HintSenderOptions options;
+    options.tls = Files("smtp-ingress");
+    options.max_waiting = 2;
+    return options;
+  }
+
+  testing::CertificateAuthority authority_;
+  base::RunLoop loop_;
+  std::thread thread_;
+
+ public:
+  Gateway gateway;
+  HintSender sender;
+  std::unique_ptr<rpc::Server> server;
+  std::string address;
+};
+
+TEST_CASE("Hints gather while a call is under way, one entry an account, within the bound",
+          "[hint][unit]") {
+  World world;
+  world.sender.Send(1, 10, {world.address});
+  REQUIRE(Eventually([&] { return world.gateway.begun == 1; }));
+  world.sender.Send(2, 20, {world.address});
+  world.sender.Send(3, 31, {world.address});
+  world.sender.Send(3, 30, {world.address});  // older: changes nothing
+  world.sender.Send(2, 21, {world.address});
+  world.sender.Send(4, 40, {world.address});  // over max_waiting: dropped
+  REQUIRE(Eventually([&] { return world.sender.Stats().dropped == 1; }));
+  world.gateway.release.Set(true);
+  REQUIRE(Eventually([&] { return world.sender.Stats().sent == 3; }));
+  const auto calls = world.gateway.calls();
+  REQUIRE(calls.size() == 2);
+  CHECK(calls[0] == Changes{{1, 10}});
+  CHECK(calls[1] == Changes{{2, 21}, {3, 31}});
+}
+
+TEST_CASE("A gateway that is gone costs its hints and nothing else", "[hint][unit]") {
+  World world;
+  world.gateway.release.Set(true);
+  world.sender.Send(1, 10, {"127.0.0.1:1"});
+  REQUIRE(Eventually([&] { return world.sender.Stats().dropped == 1; }));
+  world.sender.Send(1, 10, {"webmail-api@" + world.address});  // another daemon's certificate
+  REQUIRE(Eventually([&] { return world.sender.Stats().dropped == 2; }));
+  CHECK(world.gateway.begun == 0);
+  world.sender.Send(1, 11, {"imap-gateway@" + world.address});
+  REQUIRE(Eventually([&] { return world.sender.Stats().sent == 1; }));
+  world.sender.Send(1, 0, {world.address});  // nothing changed: nothing is said
+  world.sender.Send(1, 12, {});
+  CHECK(world.gateway.calls() == std::vector<Changes>{{{1, 11}}});
+}
+
+}  // namespace
+}  // namespace godwit::hint

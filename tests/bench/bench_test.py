@@ -1,0 +1,37 @@
+"""The benchmarks run and say something; their figures are nobody's here."""
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import unittest
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+
+
+class Benchmarks(unittest.TestCase):
+    def run_one(self, name, *arguments):
+        with tempfile.NamedTemporaryFile(suffix=".json") as out:
+            subprocess.run([sys.executable, os.path.join(HERE, name), "--json", out.name, *arguments], check=True,
+                           timeout=250)
+            return json.load(out)
+
+    def test_receive_measures_both_servers(self):
+        told = self.run_one("receive.py", "--messages", "40", "--sessions", "4", "--sizes", "2048", "--rounds", "1")
+        rows = {(row["server"], row["mailboxes"]): row for row in told["results"]}
+        self.assertEqual(sorted(rows), [("godwit", 1), ("godwit", 100), ("postfix+dovecot", 1),
+                                        ("postfix+dovecot", 100)])
+        for row in rows.values():
+            self.assertGreater(row["per_second"], 0)
+            self.assertGreater(row["cpu_ms"]["total"], 0)
+
+    def test_imap_idle_measures_memory(self):
+        told = self.run_one("imap_idle.py", "--connections", "50", "--warm", "5", "--accounts", "2", "--messages", "3",
+                            "--settle", "0.5")
+        self.assertEqual(told["connections"], 50)
+        self.assertGreater(told["end_rss_mib"], told["start_rss_mib"])
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)
