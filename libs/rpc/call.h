@@ -34,7 +34,7 @@ namespace godwit::rpc {
 
 struct CallOptions {
   absl::Duration deadline = absl::Seconds(10);
-  std::string trace;  // the trace id of the message or session; "" sends none
+  std::string trace = {};  // the trace id of the message or session; "" sends none
 };
 
 // Sets deadline and trace id on a context.

@@ -3,7 +3,7 @@
 // FakeResolver: a dns::Resolver that answers at once from a FakeZone. Any thread.
 //
 //   testing::FakeResolver resolver(R"(example.org MX 10 mail.example.org)");
-//   resolver.zone().Override({"slow.example", DnsType::kA}, {.error = "timeout"});
+//   resolver.zone().Override({"slow.example", DnsType::kA}, testing::TempFail("timeout"));
 
 #include <map>
 #include <mutex>

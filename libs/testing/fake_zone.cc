@@ -147,6 +147,12 @@ bool IsBelow(std::string_view name, std::string_view ancestor) {
 
 }  // namespace
 
+DnsAnswer TempFail(std::string_view error) {
+  DnsAnswer answer;
+  answer.error = error;
+  return answer;
+}
+
 void FakeZone::Add(std::string_view text) {
   for (std::string_view line : base::Split(text, '\n')) AddLine(line);
 }
@@ -229,7 +235,7 @@ DnsAnswer FakeZone::Lookup(const base::DnsQuestion& question) const {
   for (int hop = 0; hop <= kMostCnames; ++hop) {
     authentic = authentic && IsSigned(name);
     const Node* node = Find(name);
-    if (node != nullptr && node->temp_fail) return {.error = "SERVFAIL"};
+    if (node != nullptr && node->temp_fail) return TempFail("SERVFAIL");
     DnsAnswer answer = Negative(name);
     const DnsAnswer* alias = nullptr;
     if (node != nullptr) {
@@ -249,7 +255,7 @@ DnsAnswer FakeZone::Lookup(const base::DnsQuestion& question) const {
     ttl = std::min(ttl, alias->ttl);
     name = alias->texts.front();
   }
-  return {.error = "the CNAME chain is too long"};
+  return TempFail("the CNAME chain is too long");
 }
 
 }  // namespace godwit::testing

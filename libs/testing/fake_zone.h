@@ -66,6 +66,9 @@ class FakeZone {
   std::map<base::DnsQuestion, base::DnsAnswer> overrides_;
 };
 
+// An answer that failed for the time being.
+base::DnsAnswer TempFail(std::string_view error);
+
 // Runs a pure evaluation to its end against `zone`; `asked` counts the questions, when given.
 // A step that asks 50 rounds ends the test.
 template <typename Step>

@@ -100,7 +100,7 @@ TEST_CASE("FakeResolver counts and can be overridden", "[testing][unit]") {
   FakeResolver resolver("example.org A 192.0.2.1");
   const base::DnsQuestion question{"example.org", DnsType::kA};
   CHECK(base::RunBlocking(resolver.Resolve(question)).found());
-  resolver.zone().Override(question, {.error = "timeout"});
+  resolver.zone().Override(question, TempFail("timeout"));
   CHECK(base::RunBlocking(resolver.Resolve(question)).error == "timeout");
   CHECK(resolver.count(question) == 2);
   CHECK(resolver.total() == 2);

@@ -262,7 +262,7 @@ set folder="{folder}" spoolfile="+INBOX" record="" postponed=""
 set imap_user="{self.user}" imap_pass="{self.passwords[self.user]}"
 set certificate_file="{self.suite.told["ca_file"]}" ssl_usesystemcerts=no ssl_verify_host=yes
 set header_cache="" history_file="" crypt_use_gpgme=no use_envelope_from=no
-set confirmappend=no confirmcreate=no delete=yes quit=yes move=no wait_key=no sort=mailbox-order
+set confirmappend=no confirmcreate=no delete=yes quit=yes move=no wait_key=no pipe_decode=yes sort=mailbox-order
 set mail_check=1 timeout=1 sleep_time=0 beep=no pager_index_lines=0
 push "{keys}"
 """)

@@ -231,7 +231,11 @@ class Messages(ImapCase):
         self.ok(self.client.store("1,3,4", "+FLAGS.SILENT", "(\\Deleted)"))
         self.ok(self.client.uid("EXPUNGE", "3"))
         self.assertEqual(self.search("ALL"), [1, 2, 4])
-        self.assertEqual(self.ok(self.client.expunge()), [b"1", b"2"])
+        self.assertEqual(self.client.response("EXPUNGE")[1], [b"3"])
+        left = [1, 2, 4]
+        for number in self.ok(self.client.expunge()):  # each counts from what the one before left
+            del left[int(number) - 1]
+        self.assertEqual(left, [2])
         self.assertEqual(self.search("ALL"), [2])
         self.assertEqual(self.ok(self.client.select()), [b"1"])
 
@@ -319,7 +323,11 @@ class Login(ImapCase):
         """CVE-2011-0411's kind: a command sent behind STARTTLS by someone on the wire."""
         client = imaplib.IMAP4(*harness.split(self.suite.told["imap"]), timeout=10)
         client.sock.sendall(b"a1 STARTTLS\r\na2 NOOP\r\n")
-        self.assertTrue(client.readline().startswith(b"a1 "))
+        answer = client.readline()
+        if not answer.startswith(b"a1 OK"):
+            self.assertNotIn(b"a2", answer + client.readline())
+            client.shutdown()
+            return
         try:
             with self.tls.wrap_socket(client.sock, server_hostname="localhost") as secured:
                 secured.sendall(b"a3 NOOP\r\n")
