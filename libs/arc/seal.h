@@ -35,7 +35,7 @@ struct SealOptions {
                                       "In-Reply-To",   "References",   "Message-ID",
                                       "MIME-Version",  "Content-Type", "Content-Transfer-Encoding",
                                       "DKIM-Signature"};
-  std::optional<absl::Time> timestamp;
+  std::optional<absl::Time> timestamp = std::nullopt;
 };
 
 class Sealer {

@@ -36,8 +36,8 @@ struct SignOptions {
   std::vector<std::string> oversign = {"From", "Subject", "Date", "To", "Cc", "Reply-To"};
   Canonicalization header_canonicalization = Canonicalization::kRelaxed;
   Canonicalization body_canonicalization = Canonicalization::kRelaxed;
-  std::optional<absl::Time> timestamp;
-  std::optional<absl::Time> expiration;
+  std::optional<absl::Time> timestamp = std::nullopt;
+  std::optional<absl::Time> expiration = std::nullopt;
   size_t max_header_bytes = 512 * 1024;
 };
 

@@ -141,6 +141,11 @@ base::Task<Input> Stream::Read(absl::Duration idle_timeout) {
   }
 }
 
+void Stream::AckNow() {
+  const int on = 1;
+  setsockopt(fd(), IPPROTO_TCP, TCP_QUICKACK, &on, sizeof on);  // fails on a socket pair: fine
+}
+
 bool Stream::HasBufferedInput() const { return tls_ && tls_->HasPending(); }
 
 // --- Writing

@@ -20,7 +20,7 @@ struct Macro {
   char letter = 0;   // as written; one of "%_-" for the short forms
   size_t parts = 0;  // 0: all
   bool reverse = false;
-  std::string delimiters;  // empty: "."
+  std::string delimiters = {};  // empty: "."
 };
 
 std::optional<Macro> ParseBraces(std::string_view inside) {

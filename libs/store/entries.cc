@@ -18,10 +18,15 @@ using db::Scope;
 #define GODWIT_SEARCH_COLUMNS                                                                \
   "m.message_id, m.subject, m.subject_base, m.from_text, m.to_text, m.cc_text, m.bcc_text, " \
   "m.sent_at, m.preview, m.has_attachment "
-#define GODWIT_ENTRIES_IN_RANGES                          \
-  "FROM unnest($3, $4) r(lo, hi) JOIN mailbox_entries e " \
-  "ON e.account_id = $1 AND e.mailbox_id = $2 AND e.uid BETWEEN r.lo AND r.hi "
-#define GODWIT_THEIR_EMAILS "JOIN emails m ON m.account_id = $1 AND m.email_id = e.email_id "
+// LATERAL with OFFSET 0 keeps the order: each range, then its entries by index. The planner knows
+// nothing about the parameters and would read the whole mailbox, trying each entry on each range.
+#define GODWIT_ENTRIES_IN_RANGES                                                       \
+  "FROM unnest($3, $4) r(lo, hi) CROSS JOIN LATERAL ("                                 \
+  "  SELECT i.* FROM mailbox_entries i WHERE i.account_id = $1 AND i.mailbox_id = $2 " \
+  "  AND i.uid BETWEEN r.lo AND r.hi OFFSET 0) e "
+#define GODWIT_THEIR_EMAILS                                               \
+  "CROSS JOIN LATERAL (SELECT i.* FROM emails i WHERE i.account_id = $1 " \
+  "AND i.email_id = e.email_id OFFSET 0) m "
 #define GODWIT_IN_ORDER "ORDER BY e.uid LIMIT $5"
 
 const db::Statement kFetch("entries_fetch", Scope::kOneAccount, Access::kRead,
@@ -43,8 +48,10 @@ const db::Statement kFilter("entries_filter", Scope::kOneAccount, Access::kRead,
   SELECT array_agg(g.first ORDER BY g.first), array_agg(g.last ORDER BY g.first)
   FROM (SELECT min(r.uid) AS first, max(r.uid) AS last
         FROM (SELECT e.uid, e.uid - row_number() OVER (ORDER BY e.uid) AS run
-              FROM unnest($3, $4) r(lo, hi) JOIN mailbox_entries e
-                ON e.account_id = $1 AND e.mailbox_id = $2 AND e.uid BETWEEN r.lo AND r.hi
+              FROM unnest($3, $4) r(lo, hi) CROSS JOIN LATERAL (
+                SELECT i.uid, i.flags, i.keywords, i.modseq FROM mailbox_entries i
+                WHERE i.account_id = $1 AND i.mailbox_id = $2 AND i.uid BETWEEN r.lo AND r.hi
+                OFFSET 0) e
               WHERE e.flags & $5 = $5 AND e.flags & $6 = 0 AND e.keywords @> $7::integer[]
                 AND NOT e.keywords && $8::integer[] AND e.modseq >= $9) r
         GROUP BY r.run) g)sql");
@@ -65,8 +72,9 @@ const db::Statement kChangedEntries("entries_changed", Scope::kOneAccount, Acces
                                     "SELECT " GODWIT_ENTRY_COLUMNS R"sql(
   FROM (SELECT unnest(range_agg(c.uids)) AS r FROM change_log c
         WHERE c.account_id = $1 AND c.modseq > $3 AND c.mailbox_id = $2 AND c.kind IN (1, 2)) u
-  JOIN mailbox_entries e ON e.account_id = $1 AND e.mailbox_id = $2
-    AND e.uid >= lower(u.r) AND e.uid < upper(u.r)
+  CROSS JOIN LATERAL (
+    SELECT i.* FROM mailbox_entries i WHERE i.account_id = $1 AND i.mailbox_id = $2
+      AND i.uid >= lower(u.r) AND i.uid < upper(u.r) OFFSET 0) e
   WHERE e.modseq > $3 ORDER BY e.uid LIMIT $4)sql");
 
 const db::Statement kModseq("entries_modseq", Scope::kOneAccount, Access::kRead,

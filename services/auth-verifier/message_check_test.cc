@@ -66,7 +66,7 @@ TEST_CASE("One name that fails is a temperror of its method only", "[auth-verifi
   testing::FakeResolver resolver(R"(
     _dmarc.example.org. TXT "v=DMARC1; p=reject"
   )");
-  resolver.zone().Override({"example.org", base::DnsType::kTxt}, {.error = "timeout"});
+  resolver.zone().Override({"example.org", base::DnsType::kTxt}, testing::TempFail("timeout"));
   auto verdict = base::RunBlocking(Check(&resolver, {}));
   REQUIRE(verdict.ok());
   CHECK(verdict->mail_from_spf.code == spf::ResultCode::kTempError);

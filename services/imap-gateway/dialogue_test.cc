@@ -1,8 +1,7 @@
 // The daemon, spoken to over a socket.
 
-#include <string>
-
 #include <catch2/catch.hpp>
+#include <string>
 
 #include "libs/base/encoding.h"
 #include "services/imap-gateway/gateway_fixture.h"
@@ -224,8 +223,7 @@ TEST_CASE("Bare line feeds of an appended message become CRLF", "[imap-gateway][
   auto client = gateway.Client();
   CHECK(client->Append("INBOX", "", "Subject: x\n\nbody\n").starts_with("OK"));
   client->Ok("SELECT INBOX");
-  CHECK(client->Ok("FETCH 1 BODY.PEEK[TEXT]").front() ==
-        "* 1 FETCH (BODY[TEXT] {6}\r\nbody\r\n)");
+  CHECK(client->Ok("FETCH 1 BODY.PEEK[TEXT]").front() == "* 1 FETCH (BODY[TEXT] {6}\r\nbody\r\n)");
 }
 
 TEST_CASE("Flags are stored", "[imap-gateway][component]") {

@@ -45,7 +45,6 @@ class EntryView : public imap::MessageView {
   EntryView(const store::Entry* entry, const Selected* selected)
       : entry_(entry), selected_(selected) {}
 
-  void SetSummary(const mime::Summary* summary) { summary_ = summary; }
   void SetScanned(const Scanned* scanned, const std::vector<std::string>* needles) {
     scanned_ = scanned;
     needles_ = needles;
@@ -72,10 +71,10 @@ class EntryView : public imap::MessageView {
   }
 
   std::optional<std::optional<absl::CivilDay>> sent_day() const override {
-    if (summary_ == nullptr) return std::nullopt;
-    if (!summary_->sent) return std::optional<absl::CivilDay>();
+    if (scanned_ == nullptr) return std::nullopt;
+    if (!scanned_->sent) return std::optional<absl::CivilDay>();
     // RFC 9051 §6.4.4: the day as it was written, whatever the zone.
-    const absl::Time local = summary_->sent->time + absl::Minutes(summary_->sent->offset_minutes);
+    const absl::Time local = scanned_->sent->time + absl::Minutes(scanned_->sent->offset_minutes);
     return std::optional<absl::CivilDay>(absl::ToCivilDay(local, absl::UTCTimeZone()));
   }
 
@@ -119,7 +118,6 @@ class EntryView : public imap::MessageView {
 
   const store::Entry* entry_;
   const Selected* selected_;
-  const mime::Summary* summary_ = nullptr;
   const Scanned* scanned_ = nullptr;
   const std::vector<std::string>* needles_ = nullptr;
 };
@@ -153,12 +151,10 @@ bool AddToFilter(const imap::SearchKey& key, store::EntryFilter* filter) {
   }
 }
 
+// What pages bring; what they leave undecided is read again with everything.
 store::FetchColumns ColumnsFor(const imap::SearchKey& key) {
   store::FetchColumns columns;
-  for (const Kind kind : {Kind::kSentBefore, Kind::kSentOn, Kind::kSentSince, Kind::kHeader,
-                          Kind::kBody, Kind::kText, Kind::kThreadId}) {
-    columns.summary |= imap::UsesKey(key, kind);
-  }
+  columns.summary = imap::UsesKey(key, Kind::kThreadId);
   columns.search = imap::UsesKey(key, Kind::kHeader);
   return columns;
 }
@@ -218,48 +214,35 @@ base::Task<absl::Status> Session::SearchPage(SearchRun* run, store::UidRanges pa
     return store::FetchEntries(c, account, mailbox, page, columns, static_cast<int>(kPlainPage));
   });
   if (!fetched.ok()) co_return fetched.status();
-  const std::vector<store::Entry>& entries = fetched->entries;
   if (run->needs_keywords) {
-    absl::Status learnt = co_await LearnKeywords(&entries);
+    absl::Status learnt = co_await LearnKeywords(&fetched->entries);
     if (!learnt.ok()) co_return learnt;
   }
-  std::vector<const store::Entry*> undecided;
-  std::vector<ScanWork> work;
-  for (const store::Entry& entry : entries) {
-    mime::Summary summary;
+  std::vector<store::Uid> undecided;
+  for (const store::Entry& entry : fetched->entries) {
     EntryView view(&entry, selected_.get());
-    if (run->columns.summary) {
-      auto decoded = mime::Decode(entry.summary);
-      if (!decoded.ok()) co_return decoded.status();
-      summary = *std::move(decoded);
-      view.SetSummary(&summary);
-    }
     const imap::Verdict verdict = imap::Evaluate(run->key, view, run->now);
     if (verdict == imap::Verdict::kYes) Found(run, entry);
-    if (verdict == imap::Verdict::kUnknown) {
-      undecided.push_back(&entry);
-      work.push_back({entry.blob, std::move(summary.root)});
-    }
+    if (verdict == imap::Verdict::kUnknown) undecided.push_back(entry.uid);
   }
-  for (size_t begin = 0; begin < work.size() && !closing_; begin += kScanBatch) {
-    const size_t end = std::min(work.size(), begin + kScanBatch);
-    std::vector<ScanWork> batch(std::make_move_iterator(work.begin() + begin),
-                                std::make_move_iterator(work.begin() + end));
-    auto scanned = co_await env_->database->Run([account = account_->id, batch = std::move(batch),
-                                                 needles = run->needles](db::Connection& c) {
-      return ScanMessages(c, account, batch, needles);
-    });
-    if (!scanned.ok()) co_return scanned.status();
-    for (size_t i = begin; i < end; ++i) {
-      mime::Summary summary;
-      auto decoded = mime::Decode(undecided[i]->summary);
-      if (decoded.ok()) summary = *std::move(decoded);
-      EntryView view(undecided[i], selected_.get());
-      view.SetSummary(&summary);
-      view.SetScanned(&(*scanned)[i - begin], &run->needles);
-      if (imap::Evaluate(run->key, view, run->now) == imap::Verdict::kYes) {
-        Found(run, *undecided[i]);
-      }
+  store::UidRanges left = store::FromUids(std::move(undecided));
+  while (!left.empty() && !closing_) {
+    absl::Status status = co_await SearchContent(run, store::TakeFront(&left, kScanBatch));
+    if (!status.ok()) co_return status;
+  }
+  co_return absl::OkStatus();
+}
+
+base::Task<absl::Status> Session::SearchContent(SearchRun* run, store::UidRanges uids) {
+  absl::StatusOr<std::vector<Scanned>> scanned = co_await env_->database->Run(
+      [account = account_->id, mailbox = selected_->mailbox, uids, needles = run->needles](
+          db::Connection& c) { return ScanMessages(c, account, mailbox, uids, needles); });
+  if (!scanned.ok()) co_return scanned.status();
+  for (const Scanned& message : *scanned) {
+    EntryView view(&message.entry, selected_.get());
+    view.SetScanned(&message, &run->needles);
+    if (imap::Evaluate(run->key, view, run->now) == imap::Verdict::kYes) {
+      Found(run, message.entry);
     }
   }
   co_return absl::OkStatus();

@@ -7,17 +7,19 @@
 #include "libs/mime/body.h"
 #include "libs/mime/encoded_word.h"
 #include "libs/mime/header.h"
+#include "libs/mime/record.h"
+#include "libs/store/blob.h"
 
 namespace godwit::imap_gateway {
 namespace {
 
 class Scanner {
  public:
-  Scanner(db::Connection* connection, store::AccountId account, const ScanWork* work,
+  Scanner(db::Connection* connection, store::AccountId account, const store::BlobRef& blob,
           const std::vector<std::string>& needles)
-      : connection_(connection), account_(account), work_(work), scan_(needles) {}
+      : connection_(connection), account_(account), blob_(blob), scan_(needles) {}
 
-  absl::Status Scan() { return ScanPart(work_->root); }
+  absl::Status Scan(const mime::Part& root) { return ScanPart(root); }
   bool Found(size_t needle) const { return scan_.Found(needle); }
 
  private:
@@ -61,10 +63,10 @@ class Scanner {
   template <typename Use>
   absl::Status Read(uint64_t offset, uint64_t size, Use use) {
     for (uint64_t done = 0; done < size && !scan_.AllFound();) {
-      const auto at = static_cast<int64_t>(work_->blob.header_size + offset + done);
+      const auto at = static_cast<int64_t>(blob_.header_size + offset + done);
       const size_t want = std::min<uint64_t>(store::kMaxBlobRead, size - done);
       GODWIT_ASSIGN_OR_RETURN(const std::string piece,
-                              store::ReadBlob(*connection_, account_, work_->blob, at, want));
+                              store::ReadBlob(*connection_, account_, blob_, at, want));
       if (piece.empty()) break;
       done += piece.size();
       use(std::string_view(piece));
@@ -74,7 +76,7 @@ class Scanner {
 
   db::Connection* connection_;
   store::AccountId account_;
-  const ScanWork* work_;
+  store::BlobRef blob_;
   imap::TextScan scan_;
 };
 
@@ -93,21 +95,29 @@ std::string DecodedHeader(std::string_view header) {
 
 absl::StatusOr<std::vector<Scanned>> ScanMessages(db::Connection& connection,
                                                   store::AccountId account,
-                                                  const std::vector<ScanWork>& work,
+                                                  store::MailboxId mailbox,
+                                                  const store::UidRanges& uids,
                                                   const std::vector<std::string>& folded_needles) {
+  GODWIT_ASSIGN_OR_RETURN(
+      store::FetchedEntries fetched,
+      store::FetchEntries(connection, account, mailbox, uids, {.summary = true, .search = true}));
   std::vector<store::BlobId> blobs;
-  for (const ScanWork& one : work) blobs.push_back(one.blob.blob);
+  for (const store::Entry& entry : fetched.entries) blobs.push_back(entry.blob.blob);
   GODWIT_ASSIGN_OR_RETURN(std::vector<std::string> headers,
                           store::ReadHeaders(connection, account, blobs));
-  std::vector<Scanned> results(work.size());
-  for (size_t i = 0; i < work.size(); ++i) {
-    results[i].header = std::move(headers[i]);
-    results[i].found.resize(folded_needles.size());
+  std::vector<Scanned> results(fetched.entries.size());
+  for (size_t i = 0; i < results.size(); ++i) {
+    Scanned& result = results[i];
+    result.entry = std::move(fetched.entries[i]);
+    result.header = std::move(headers[i]);
+    result.found.resize(folded_needles.size());
+    GODWIT_ASSIGN_OR_RETURN(const mime::Summary summary, mime::Decode(result.entry.summary));
+    result.sent = summary.sent;
     if (folded_needles.empty()) continue;
-    Scanner scanner(&connection, account, &work[i], folded_needles);
-    const absl::Status status = scanner.Scan();
+    Scanner scanner(&connection, account, result.entry.blob, folded_needles);
+    const absl::Status status = scanner.Scan(summary.root);
     if (!status.ok() && status.code() != absl::StatusCode::kNotFound) return status;
-    for (size_t n = 0; n < folded_needles.size(); ++n) results[i].found[n] = scanner.Found(n);
+    for (size_t n = 0; n < folded_needles.size(); ++n) result.found[n] = scanner.Found(n);
   }
   return results;
 }

@@ -3,33 +3,34 @@
 // The part of SEARCH that reads messages: headers, and the text of bodies looked through for
 // needles. Runs on a database thread, message by message, with bounded memory.
 
+#include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "absl/status/statusor.h"
 #include "libs/db/connection.h"
-#include "libs/mime/structure.h"
-#include "libs/store/blob.h"
+#include "libs/mime/date.h"
+#include "libs/store/entries.h"
 #include "libs/store/ids.h"
+#include "libs/store/uid_ranges.h"
 
 namespace godwit::imap_gateway {
 
-struct ScanWork {
-  store::BlobRef blob;
-  mime::Part root;
-};
-
 struct Scanned {
+  store::Entry entry;  // with both groups of columns
   std::string header;
+  std::optional<mime::DateTime> sent;
   // For each needle: it is in the text of a part, or in the header of an embedded message.
   std::vector<bool> found;
 };
 
-// In the order of `work`. Bodies are read only when there are needles. A message whose octets are
-// gone is empty.
+// The messages of `uids`, which should be few. Bodies are read only when there are needles. A
+// message whose octets are gone has an empty header and holds no needle.
 absl::StatusOr<std::vector<Scanned>> ScanMessages(db::Connection& connection,
                                                   store::AccountId account,
-                                                  const std::vector<ScanWork>& work,
+                                                  store::MailboxId mailbox,
+                                                  const store::UidRanges& uids,
                                                   const std::vector<std::string>& folded_needles);
 
 // A header as SEARCH TEXT sees it: unfolded, encoded words decoded, one field a line.

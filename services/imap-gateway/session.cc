@@ -87,6 +87,8 @@ base::Task<void> Session::Loop() {
     co_await Flush();
     if (closing_) break;
     Rest();
+    // Many clients send a literal and its CRLF in two pieces.
+    if (append_ != nullptr || !parser_.empty()) stream_->AckNow();
     input_ = co_await stream_->Read(IdleTimeout());
     switch (input_.event) {
       case net::Ready::kReadable:

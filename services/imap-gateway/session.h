@@ -189,6 +189,7 @@ class Session : public Wakeable {
   // ---- search.cc
   base::Task<Reply> Search(imap::SearchArguments search, std::string tag);
   base::Task<absl::Status> SearchPage(SearchRun* run, store::UidRanges page);
+  base::Task<absl::Status> SearchContent(SearchRun* run, store::UidRanges uids);
   static void Found(SearchRun* run, const store::Entry& entry);
 
   // ---- copy.cc

@@ -43,10 +43,11 @@ class Server : public runtime::Service {
   runtime::Context* const context_;
   Metrics metrics_;
   Services services_;
+  // Before what posts to its threads, so that it goes after them.
+  std::unique_ptr<net::ReactorPool> reactors_;
   std::unique_ptr<db::Pool> pool_;
   std::unique_ptr<store::Deliverer> deliverer_;
   std::unique_ptr<VerifyClient> verifier_;
-  std::unique_ptr<net::ReactorPool> reactors_;
   std::unique_ptr<hint::HintSender> hints_;
   std::vector<std::unique_ptr<CertificateWatch>> watches_;
   std::vector<std::unique_ptr<net::Listener>> listeners_;

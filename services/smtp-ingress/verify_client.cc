@@ -55,11 +55,13 @@ pb::VerifyRequest FirstRequest(const VerifyEnvelope& envelope, const std::string
   return request;
 }
 
-// Cancels the call when the verdict takes too long. The deadline of the call itself covers the time
-// in which a slow client sends.
-class VerdictDeadline : public net::Reactor::Deadline {
+// Cancels the call when auth-verifier takes too long, for the next octets or for the verdict. The
+// deadline of the call itself covers the time in which a slow client sends.
+class AnswerDeadline : public net::Reactor::Deadline {
  public:
-  explicit VerdictDeadline(Stream* stream) : stream_(stream) {}
+  AnswerDeadline(Stream* stream, absl::Duration deadline) : stream_(stream) {
+    Arm(net::Reactor::Current(), deadline);
+  }
 
  private:
   void OnDeadline() override { stream_->Cancel(); }
@@ -72,6 +74,7 @@ class Call : public VerifyCall {
       : stream_(std::move(stream)), first_(std::move(first)), deadline_(deadline) {}
 
   base::Task<absl::Status> Start() override {
+    AnswerDeadline timer(stream_.get(), deadline_);
     absl::Status sent = co_await stream_->Write(std::move(first_));
     co_return sent;
   }
@@ -79,13 +82,13 @@ class Call : public VerifyCall {
   base::Task<absl::Status> Send(std::string bytes) override {
     pb::VerifyRequest request;
     request.set_data(std::move(bytes));
+    AnswerDeadline timer(stream_.get(), deadline_);
     absl::Status sent = co_await stream_->Write(std::move(request));
     co_return sent;
   }
 
   base::Task<absl::StatusOr<Verdict>> Finish() override {
-    VerdictDeadline timer(stream_.get());
-    timer.Arm(net::Reactor::Current(), deadline_);
+    AnswerDeadline timer(stream_.get(), deadline_);
     absl::StatusOr<pb::VerifyResponse> response = co_await stream_->Finish();
     if (!response.ok()) co_return response.status();
     co_return FromProto(*response);

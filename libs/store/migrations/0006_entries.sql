@@ -1,5 +1,8 @@
 -- The door for entries: flags, copies, moves, expunges. Each function locks the account first; what it
 -- reads after that is what the transactions before it have committed.
+--
+-- LATERAL with OFFSET 0 keeps the order: each range, then its entries by index. The planner knows
+-- nothing about the arrays and would read the whole mailbox, trying each entry on each range.
 
 -- Locks the account and returns the modseq of the change that is about to be made.
 CREATE FUNCTION lock_account(p_account bigint) RETURNS bigint LANGUAGE plpgsql AS $$
@@ -16,10 +19,12 @@ $$;
 
 CREATE FUNCTION log_change(p_account bigint, p_modseq bigint, p_part integer, p_kind integer,
   p_mailbox bigint, p_uids bigint[], p_emails bigint[], p_threads bigint[], p_at timestamptz)
-RETURNS void LANGUAGE sql AS $$
+RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
   INSERT INTO change_log (account_id, modseq, part, kind, mailbox_id, uids, email_ids, thread_ids, at)
   VALUES (p_account, p_modseq, p_part, p_kind, p_mailbox,
-          (SELECT range_agg(int8range(u, u, '[]')) FROM unnest(p_uids) u), p_emails, p_threads, p_at)
+          (SELECT range_agg(int8range(u, u, '[]')) FROM unnest(p_uids) u), p_emails, p_threads, p_at);
+END
 $$;
 
 -- Removes those of the emails that lie in no mailbox any more, with the account's and the threads'
@@ -61,13 +66,18 @@ END
 $$;
 
 CREATE FUNCTION add_keywords(p_old integer[], p_add integer[]) RETURNS integer[]
-LANGUAGE sql IMMUTABLE AS $$
-  SELECT coalesce(array_agg(DISTINCT k ORDER BY k), '{}') FROM unnest(p_old || p_add) k
+LANGUAGE plpgsql IMMUTABLE AS $$
+BEGIN
+  RETURN (SELECT coalesce(array_agg(DISTINCT k ORDER BY k), '{}') FROM unnest(p_old || p_add) k);
+END
 $$;
 
 CREATE FUNCTION remove_keywords(p_old integer[], p_remove integer[]) RETURNS integer[]
-LANGUAGE sql IMMUTABLE AS $$
-  SELECT coalesce(array_agg(k ORDER BY k), '{}') FROM unnest(p_old) k WHERE k <> ALL (p_remove)
+LANGUAGE plpgsql IMMUTABLE AS $$
+BEGIN
+  RETURN (SELECT coalesce(array_agg(k ORDER BY k), '{}') FROM unnest(p_old) k
+          WHERE k <> ALL (p_remove));
+END
 $$;
 
 -- Mode: 0 add, 1 remove, 2 replace. The first row (uid 0) carries the modseq, 0 when nothing changed,
@@ -96,14 +106,16 @@ BEGIN
     v_keywords := intern_keywords(p_account, p_names, p_max_keywords::integer);
   END IF;
   WITH found AS MATERIALIZED (
-    SELECT e.ctid AS place, e.flags, e.keywords,
+    SELECT e.place, e.flags, e.keywords,
            (CASE p_mode WHEN 0 THEN e.flags | p_mask WHEN 1 THEN e.flags & ~p_mask
                         ELSE p_mask END)::integer AS new_flags,
            CASE WHEN p_mode = 2 THEN v_keywords WHEN v_keywords = '{}' THEN e.keywords
                 WHEN p_mode = 0 THEN add_keywords(e.keywords, v_keywords)
                 ELSE remove_keywords(e.keywords, v_keywords) END AS new_keywords
-    FROM unnest(p_lo, p_hi) r(lo, hi) JOIN mailbox_entries e
-      ON e.account_id = p_account AND e.mailbox_id = p_mailbox AND e.uid BETWEEN r.lo AND r.hi
+    FROM unnest(p_lo, p_hi) r(lo, hi) CROSS JOIN LATERAL (
+      SELECT i.ctid AS place, i.flags, i.keywords, i.modseq FROM mailbox_entries i
+      WHERE i.account_id = p_account AND i.mailbox_id = p_mailbox AND i.uid BETWEEN r.lo AND r.hi
+      OFFSET 0) e
     WHERE p_unchanged IS NULL OR e.modseq <= p_unchanged),
   changed AS (
     UPDATE mailbox_entries e SET flags = f.new_flags, keywords = f.new_keywords,
@@ -138,8 +150,10 @@ BEGIN
                       watchers_of(p_account);
   RETURN QUERY SELECT e.uid, e.email_id, e.flags, e.keywords, e.modseq, e.received_at, e.size,
                       NULL::text[]
-    FROM unnest(p_lo, p_hi) r(lo, hi) JOIN mailbox_entries e
-      ON e.account_id = p_account AND e.mailbox_id = p_mailbox AND e.uid BETWEEN r.lo AND r.hi
+    FROM unnest(p_lo, p_hi) r(lo, hi) CROSS JOIN LATERAL (
+      SELECT i.* FROM mailbox_entries i
+      WHERE i.account_id = p_account AND i.mailbox_id = p_mailbox AND i.uid BETWEEN r.lo AND r.hi
+      OFFSET 0) e
     ORDER BY e.uid;
 END
 $$;
@@ -192,8 +206,10 @@ BEGIN
                NOT (p_move AND p_from = p_to) AND EXISTS (
                  SELECT FROM mailbox_entries o WHERE o.account_id = p_account
                    AND o.email_id = e.email_id AND o.mailbox_id = p_to) AS held
-        FROM unnest(p_lo, p_hi) r(lo, hi) JOIN mailbox_entries e
-          ON e.account_id = p_account AND e.mailbox_id = p_from AND e.uid BETWEEN r.lo AND r.hi
+        FROM unnest(p_lo, p_hi) r(lo, hi) CROSS JOIN LATERAL (
+          SELECT i.uid, i.email_id, i.size FROM mailbox_entries i
+          WHERE i.account_id = p_account AND i.mailbox_id = p_from AND i.uid BETWEEN r.lo AND r.hi
+          OFFSET 0) e
       ) h) x;
   IF v_uids IS NULL THEN
     RETURN QUERY SELECT 0::bigint, v_uidvalidity, '{}'::bigint[], '{}'::bigint[], '{}'::text[];
@@ -211,8 +227,8 @@ BEGIN
         SELECT p_account, x.new, e.thread_id, e.blob_id, v_modseq, e.received_at, e.sent_at, e.size,
                e.header_size, e.prefix_size, e.has_attachment, e.message_id, e.subject_base,
                e.subject, e.from_text, e.to_text, e.cc_text, e.bcc_text, e.preview, e.summary
-        FROM unnest(v_old, v_new) x(old, new)
-        JOIN emails e ON e.account_id = p_account AND e.email_id = x.old
+        FROM unnest(v_old, v_new) x(old, new) CROSS JOIN LATERAL (
+          SELECT i.* FROM emails i WHERE i.account_id = p_account AND i.email_id = x.old OFFSET 0) e
         WHERE x.old <> x.new
       RETURNING thread_id)
     SELECT array_agg(DISTINCT thread_id) INTO v_threads FROM made;
@@ -223,13 +239,16 @@ BEGIN
   SELECT count(*), count(*) FILTER (WHERE e.unseen), count(*) FILTER (WHERE e.flags & 8 <> 0),
          count(*) FILTER (WHERE e.flags & 9 = 8), sum(e.size)
     INTO v_sum.total, v_sum.unseen, v_sum.deleted, v_sum.deleted_unseen, v_sum.size
-    FROM unnest(v_uids) u(uid) JOIN mailbox_entries e
-      ON e.account_id = p_account AND e.mailbox_id = p_from AND e.uid = u.uid;
+    FROM unnest(v_uids) u(uid) CROSS JOIN LATERAL (
+      SELECT i.unseen, i.flags, i.size FROM mailbox_entries i
+      WHERE i.account_id = p_account AND i.mailbox_id = p_from AND i.uid = u.uid OFFSET 0) e;
   IF p_move THEN
     UPDATE mailbox_entries e SET mailbox_id = p_to, uid = x.new_uid, email_id = x.new,
            modseq = v_modseq
-      FROM unnest(v_uids, v_new_uids, v_new) x(uid, new_uid, new)
-      WHERE e.account_id = p_account AND e.mailbox_id = p_from AND e.uid = x.uid;
+      FROM unnest(v_uids, v_new_uids, v_new) u(uid, new_uid, new) CROSS JOIN LATERAL (
+        SELECT i.ctid AS place, u.new_uid, u.new FROM mailbox_entries i
+        WHERE i.account_id = p_account AND i.mailbox_id = p_from AND i.uid = u.uid OFFSET 0) x
+      WHERE e.account_id = p_account AND e.ctid = x.place;
     UPDATE mailboxes m SET total = m.total - v_sum.total, unseen = m.unseen - v_sum.unseen,
            deleted = m.deleted - v_sum.deleted,
            deleted_unseen = m.deleted_unseen - v_sum.deleted_unseen, size = m.size - v_sum.size,
@@ -241,8 +260,9 @@ BEGIN
                                  flags, unseen, keywords)
       SELECT p_account, p_to, x.new_uid, x.new, v_modseq, e.received_at, e.size, e.flags, e.unseen,
              e.keywords
-      FROM unnest(v_uids, v_new_uids, v_new) x(uid, new_uid, new) JOIN mailbox_entries e
-        ON e.account_id = p_account AND e.mailbox_id = p_from AND e.uid = x.uid;
+      FROM unnest(v_uids, v_new_uids, v_new) x(uid, new_uid, new) CROSS JOIN LATERAL (
+        SELECT i.* FROM mailbox_entries i
+        WHERE i.account_id = p_account AND i.mailbox_id = p_from AND i.uid = x.uid OFFSET 0) e;
   END IF;
 
   UPDATE mailboxes m SET uidnext = m.uidnext + v_sum.total, total = m.total + v_sum.total,
@@ -277,9 +297,12 @@ BEGIN
     RAISE EXCEPTION 'no such mailbox' USING ERRCODE = 'ZG404';
   END IF;
   WITH gone AS (
-    DELETE FROM mailbox_entries e USING unnest(p_lo, p_hi) r(lo, hi)
-      WHERE e.account_id = p_account AND e.mailbox_id = p_mailbox AND e.uid BETWEEN r.lo AND r.hi
-        AND (p_any OR e.flags & 8 <> 0)
+    DELETE FROM mailbox_entries e
+      USING unnest(p_lo, p_hi) r(lo, hi) CROSS JOIN LATERAL (
+        SELECT i.ctid AS place FROM mailbox_entries i
+        WHERE i.account_id = p_account AND i.mailbox_id = p_mailbox
+          AND i.uid BETWEEN r.lo AND r.hi AND (p_any OR i.flags & 8 <> 0) OFFSET 0) x
+      WHERE e.account_id = p_account AND e.ctid = x.place
     RETURNING e.uid, e.email_id, e.flags, e.unseen, e.size)
   SELECT array_agg(g.uid ORDER BY g.uid), array_agg(g.email_id ORDER BY g.uid), count(*),
          count(*) FILTER (WHERE g.unseen), count(*) FILTER (WHERE g.flags & 8 <> 0),
