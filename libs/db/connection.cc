@@ -276,9 +276,10 @@ void Connection::Impl::Rollback() {
 bool Connection::Impl::Healthy() {
   if (lost()) return false;
   pollfd socket = {PQsocket(pq()), POLLIN, 0};
-  if (poll(&socket, 1, 0) == 0) return true;
-  // An idle server says nothing; what it does say is mostly its farewell.
-  if (PQconsumeInput(pq()) == 0) return false;
+  // An idle server says nothing; what it does say is mostly its farewell, and behind that is the end.
+  while (poll(&socket, 1, 0) > 0) {
+    if (PQconsumeInput(pq()) == 0) return false;
+  }
   return !lost();
 }
 

@@ -31,9 +31,9 @@ struct DeliveryTarget {
   MailboxId mailbox = MailboxId::kNone;
   Role role = Role::kInbox;
   // In front of the header of this copy only: Return-Path, Delivered-To. Complete lines with CRLF.
-  std::string header_prefix;
+  std::string header_prefix{};
   FlagMask flags = 0;
-  std::vector<std::string> keywords;
+  std::vector<std::string> keywords{};
 };
 
 struct Delivery {

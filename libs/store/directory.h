@@ -37,13 +37,13 @@ enum class RecipientKind {
 
 struct Recipient {
   RecipientKind kind = RecipientKind::kUnknownDomain;
-  std::vector<LocalRecipient> local;
-  std::vector<std::string> external;  // members of the alias at other domains
+  std::vector<LocalRecipient> local{};
+  std::vector<std::string> external{};  // members of the alias at other domains
   // How it was found, for the log.
   bool by_catch_all = false;
   bool by_tag = false;
   // The alias, when kAlias: who may send to it.
-  std::string alias;         // canonical address
+  std::string alias{};         // canonical address
   bool alias_public = true;  // anybody may send; otherwise members only
 };
 

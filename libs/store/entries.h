@@ -75,8 +75,8 @@ absl::StatusOr<FetchedEntries> FetchEntries(db::Connection& connection, AccountI
 struct EntryFilter {
   FlagMask have = 0;
   FlagMask lack = 0;
-  std::vector<KeywordId> keywords;
-  std::vector<KeywordId> not_keywords;
+  std::vector<KeywordId> keywords{};
+  std::vector<KeywordId> not_keywords{};
   Modseq min_modseq = 0;
 };
 absl::StatusOr<UidRanges> FilterEntries(db::Connection& connection, AccountId account,
@@ -108,9 +108,9 @@ enum class FlagsMode { kAdd, kRemove, kReplace };
 struct FlagsChange {
   FlagsMode mode = FlagsMode::kAdd;
   FlagMask flags = 0;
-  std::vector<std::string> keywords;  // names; made when they are new
+  std::vector<std::string> keywords{};  // names; made when they are new
   // RFC 7162 §3.1.3: entries with a higher modseq are left alone and named in `modified`.
-  std::optional<Modseq> unchanged_since;
+  std::optional<Modseq> unchanged_since{};
 };
 
 struct FlagsResult {

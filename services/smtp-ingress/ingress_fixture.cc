@@ -28,6 +28,7 @@ base::Task<absl::Status> Collect(rpc::RequestReader<pb::VerifyRequest>* reader,
     }
   }
   verifier->data = std::move(data);
+  if (verifier->hang) co_await verifier->release;
   *out = verifier->response;
   co_return verifier->failure;
 }
@@ -77,6 +78,7 @@ IngressFixture::IngressFixture()
 }
 
 IngressFixture::~IngressFixture() {
+  verifier.release.Set(true);
   if (server != nullptr) server->Drain(absl::Seconds(5));
   server.reset();
   verifier_server_.reset();
@@ -125,7 +127,7 @@ std::string IngressFixture::BaseConfig() const {
          "\", key_file: \"" + ingress_leaf_.key_file +
          "\"}\n"
          "auth_verifier: {target: \"127.0.0.1:" +
-         std::to_string(verifier_port_) + "\", deadline: 5s}\n";
+         std::to_string(verifier_port_) + "\", deadline: " + verify_deadline + "}\n";
 }
 
 void IngressFixture::Start(const std::string& more_config) {

@@ -51,6 +51,8 @@ class ScriptedVerifier : public auth_verifier::v1::AuthVerifier::CallbackService
   auth_verifier::v1::Envelope envelope;
   std::string data;
   std::atomic<int> begun{0};
+  bool hang = false;  // no answer until `release`
+  base::Completion<bool> release;
 
  private:
   base::Executor* const executor_;
@@ -104,6 +106,7 @@ class IngressFixture {
   runtime::Context context;
   std::unique_ptr<Server> server;
   uint16_t gateway_port = 0;
+  std::string verify_deadline = "5s";
   std::string listener = "{listen: \"127.0.0.1:0\"}";  // of the configuration
 
  private:

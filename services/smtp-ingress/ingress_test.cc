@@ -137,6 +137,19 @@ TEST_CASE_METHOD(IngressFixture,
   CHECK(CountEmails() == "1");
 }
 
+TEST_CASE_METHOD(IngressFixture,
+                 "An auth-verifier that does not answer costs its deadline and a 451",
+                 "[smtp-ingress][component]") {
+  verify_deadline = "1s";
+  verifier.hang = true;
+  Start();
+  SmtpClient client = Connect();
+  client.Reply();
+  CHECK(client.SendMessage("s@x.example", {"alice@y.example"}, kText) ==
+        "451 4.3.0 Temporary failure, try again later");
+  CHECK(CountEmails() == "0");
+}
+
 TEST_CASE_METHOD(IngressFixture, "Without the database nothing is accepted",
                  "[smtp-ingress][component]") {
   Start();

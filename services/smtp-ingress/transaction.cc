@@ -1,10 +1,11 @@
 #include "services/smtp-ingress/transaction.h"
 
 #include <algorithm>
+#include <optional>
 #include <utility>
 
 #include "libs/base/status.h"
-#include "libs/dns/idna.h"
+#include "libs/idna/domain.h"
 #include "libs/obs/log.h"
 #include "libs/store/directory.h"
 
@@ -50,8 +51,8 @@ base::Task<smtp::Reply> Transaction::AddRecipient(smtp::CheckRcpt rcpt) {
   std::string domain = address.domain;
   if (!address.domain.empty()) {
     // A domain that has no A-label form can't be ours, nor can an address literal.
-    auto ascii = dns::ToAscii(address.domain);
-    if (!ascii.ok()) co_return Answer(MakeReply(ReplyKind::kRelayDenied));
+    std::optional<std::string> ascii = idna::ToAscii(address.domain);
+    if (!ascii) co_return Answer(MakeReply(ReplyKind::kRelayDenied));
     domain = *std::move(ascii);
   }
   auto job = [local_part = address.local_part, domain](db::Connection& connection) {

@@ -63,6 +63,7 @@ class Client(threading.Thread):
         self.smtp = None
         self.on_connection = 0
         self.refusals = []  # 5xx: never right here
+        self.errors = collections.Counter()  # what ended the other attempts
         self.slowest = 0.0
 
     def run(self):
@@ -99,11 +100,13 @@ class Client(threading.Thread):
             sent = True
             self.smtp.send(content + b".\r\n")
             self.expect(self.smtp.getreply(), 250)
-        except smtplib.SMTPResponseException:
+        except smtplib.SMTPResponseException as error:
             self.lost()
+            self.errors[f"{error.smtp_code} {error.smtp_error.decode().split(' [')[0]}"] += 1
             return DEFERRED if sent else NOT_SENT
-        except (OSError, smtplib.SMTPException):
+        except (OSError, smtplib.SMTPException) as error:
             self.lost()
+            self.errors[repr(error)] += 1
             return UNSURE if sent else NOT_SENT
         self.on_connection += 1
         return TAKEN
@@ -156,7 +159,10 @@ class Deliveries(harness.SuiteCase):
         return found
 
     def deliver_while(self, faults):
-        """Delivers all; calls faults[0] after a quarter, faults[1] after a half, faults[2] after three quarters."""
+        """Delivers all; calls faults[0] after a quarter, faults[1] after a half, faults[2] after three quarters.
+
+        Gives how often each outcome was, and the number of duplicates.
+        """
         messages = self.messages()
         taken = threading.Semaphore(0)
         clients = [Client(self.connect, messages[first::CLIENTS], taken.release) for first in range(CLIENTS)]
@@ -172,7 +178,10 @@ class Deliveries(harness.SuiteCase):
             self.assertFalse(client.is_alive(), "deliveries do not end")
             self.assertEqual(client.refusals, [])
         self.wait_settled()
-        self.judge(messages, max(client.slowest for client in clients))
+        errors = sum((client.errors for client in clients), collections.Counter())
+        for error, count in errors.most_common():
+            print(f"  {count} x {error}", file=sys.stderr)
+        return self.judge(messages, max(client.slowest for client in clients))
 
     def wait_settled(self):
         """All daemons are up again, and no transaction of a client that has gone is still under way."""
@@ -218,6 +227,7 @@ class Deliveries(harness.SuiteCase):
         told = ", ".join(f"{count} x {outcome}" for outcome, count in sorted(outcomes.items()))
         print(f"{self._testMethodName}: {len(messages)} messages; attempts: {told};"
               f" {duplicates} duplicates; slowest attempt {slowest:.1f} s", file=sys.stderr)
+        return outcomes, duplicates
 
     def judge_attempt(self, message, outcome, got):
         whole = collections.Counter(message.recipients)
@@ -253,7 +263,9 @@ class Deliveries(harness.SuiteCase):
         self.deliver_while([lambda: self.kill("smtp-ingress")] * 3)
 
     def test_auth_verifier_is_killed_three_times(self):
-        self.deliver_while([lambda: self.kill("auth-verifier")] * 3)
+        outcomes, duplicates = self.deliver_while([lambda: self.kill("auth-verifier")] * 3)
+        # What could not be verified was answered, and not delivered.
+        self.assertEqual((outcomes[UNSURE], duplicates), (0, 0))
 
     def test_imap_gateway_is_killed_three_times_while_clients_idle(self):
         def idle():
@@ -265,7 +277,9 @@ class Deliveries(harness.SuiteCase):
         def fault():
             idle()  # someone watches, so that hints are on their way
             self.kill("imap-gateway")
-        self.deliver_while([fault] * 3)
+        outcomes, duplicates = self.deliver_while([fault] * 3)
+        # Deliveries do not need a gateway.
+        self.assertEqual((outcomes, duplicates), ({TAKEN: MESSAGES}, 0))
 
     def signal_postgres(self, number):
         before = self.pid("postgres")
@@ -277,6 +291,27 @@ class Deliveries(harness.SuiteCase):
 
     def test_postgresql_is_killed_and_restarted(self):
         self.deliver_while([lambda: None, lambda: self.signal_postgres(signal.SIGKILL)])
+
+    def test_a_client_that_idles_through_a_crash_of_postgresql_sees_new_mail(self):
+        """The crash empties the table of who watches what; the gateway has to notice and register anew."""
+        with self.imap(self.bob) as client:
+            client.select()
+            client.send(b"i1 IDLE\r\n")
+            self.assertTrue(client.readline().startswith(b"+"))
+            self.signal_postgres(signal.SIGQUIT)
+            self.wait_for(self.all_ready, 30, "all daemons ready")
+            text = harness.message(SENDER, self.bob, subject="after the crash")
+            self.wait_for(lambda: self.sent(text), 30, "a delivery")
+            self.assertIn(b"EXISTS", client.readline())
+            client.send(b"DONE\r\n")
+            while not client.readline().startswith(b"i1 OK"):
+                pass
+
+    def sent(self, text):
+        try:
+            return self.send(SENDER, [self.bob], text) == {}
+        except (OSError, smtplib.SMTPException):
+            return False
 
     def test_one_database_connection_is_killed_again_and_again(self):
         """A backend that dies by kill -9 makes PostgreSQL end all others and recover, without the postmaster's end."""

@@ -83,9 +83,7 @@ class Postfix:
 
     def queued(self):
         """How many messages are in the queue."""
-        waiting = ("maildrop", "incoming", "active", "deferred", "hold")
-        return sum(len(names) for queue in waiting
-                   for _, _, names in os.walk(self.path("var/spool/postfix/" + queue)))
+        return int(self.run("cd /var/spool/postfix; find maildrop incoming active deferred hold -type f | wc -l"))
 
     def stop(self):
         if self.process is not None and self.process.poll() is None:

@@ -92,8 +92,8 @@ BEGIN
              m_enforce_quota[t.message] AND a.quota_bytes > 0
                AND a.used_bytes + sum(t.header_size + m_body_size[t.message])
                      OVER (PARTITION BY t.account ORDER BY t.target) > a.quota_bytes AS over_quota,
-             m_staged_account[t.message] <> 0 AND NOT EXISTS (
-               SELECT FROM staged_blobs s WHERE s.account_id = m_staged_account[t.message]
+             m_staged_account[t.message] <> 0 AND 0 = (
+               SELECT count(*) FROM staged_blobs s WHERE s.account_id = m_staged_account[t.message]
                  AND s.blob_id = m_blob[t.message]) AS expired
       FROM unnest(t_message, t_account, t_mailbox, t_role, t_header_size)
              WITH ORDINALITY t(message, account, mailbox, role, header_size, target)

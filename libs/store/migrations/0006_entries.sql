@@ -203,8 +203,9 @@ BEGIN
              count(*) FILTER (WHERE h.held) OVER (ORDER BY h.uid) AS nth
       FROM (
         SELECT e.uid, e.email_id, e.size,
-               NOT (p_move AND p_from = p_to) AND EXISTS (
-                 SELECT FROM mailbox_entries o WHERE o.account_id = p_account
+               -- A count, because EXISTS here is hashed: it would read the whole destination.
+               NOT (p_move AND p_from = p_to) AND 0 < (
+                 SELECT count(*) FROM mailbox_entries o WHERE o.account_id = p_account
                    AND o.email_id = e.email_id AND o.mailbox_id = p_to) AS held
         FROM unnest(p_lo, p_hi) r(lo, hi) CROSS JOIN LATERAL (
           SELECT i.uid, i.email_id, i.size FROM mailbox_entries i
