@@ -17,6 +17,8 @@ constexpr size_t kMaxLoggedId = 64;
 constexpr size_t kNonceBytes = 24;
 
 constexpr std::string_view kBeforeLogin = "IMAP4rev1 IMAP4rev2 LITERAL+ ID ENABLE SASL-IR";
+// RFC 2177 (IDLE), 2342 (NAMESPACE), 3691 (UNSELECT), 8438 (STATUS=SIZE); the others are cited
+// where they are parsed.
 constexpr std::string_view kAfterLogin =
     "IMAP4rev1 IMAP4rev2 LITERAL+ ID ENABLE IDLE NAMESPACE UNSELECT UIDPLUS MOVE CHILDREN "
     "LIST-EXTENDED LIST-STATUS SPECIAL-USE CREATE-SPECIAL-USE STATUS=SIZE ESEARCH SEARCHRES WITHIN "
@@ -48,6 +50,7 @@ void KeepImapCredentials(store::Login* login) {
 
 std::string Session::Capabilities() const {
   if (account_ != nullptr) {
+    // RFC 7889: one bound for all mailboxes.
     return std::string(kAfterLogin) +
            " APPENDLIMIT=" + std::to_string(env_->settings.limits.append_bytes);
   }

@@ -457,6 +457,98 @@ TEST_CASE("BINARY fetches parts without their transfer encoding", "[imap-gateway
         "* 1 FETCH (BINARY[1]<1> ~{3}\r\n\x01\x02\x03)");
 }
 
+TEST_CASE("Renaming INBOX moves its messages", "[imap-gateway][component]") {
+  GatewayFixture gateway;
+  auto client = gateway.Client();
+  client->Append("INBOX", "", Message(1));
+  client->Ok("SELECT INBOX");
+  client->Play(R"(
+    C: a RENAME INBOX old/mail
+    S: * 1 EXPUNGE
+    S: a OK *?
+    C: b STATUS old/mail (MESSAGES)
+    S: * STATUS old/mail (MESSAGES 1)
+    S: b OK *?
+    C: c RENAME old old/mail/deeper
+    S: c NO [CANNOT] *?
+  )");
+}
+
+TEST_CASE("A session whose mailbox is deleted by another one ends", "[imap-gateway][component]") {
+  GatewayFixture gateway;
+  auto client = gateway.Client();
+  auto other = gateway.Client();
+  client->Ok("CREATE gone");
+  client->Ok("SELECT gone");
+  other->Ok("DELETE gone");
+  client->Play("C: a NOOP\nS: * BYE The selected mailbox was deleted\n");
+  // Its own selected mailbox a session may delete.
+  other->Ok("CREATE mine");
+  other->Ok("SELECT mine");
+  other->Ok("DELETE mine");
+  CHECK(other->Run("FETCH 1 FLAGS").back() == "BAD No mailbox is selected");
+}
+
+TEST_CASE("IMAP4rev2 changes what is told", "[imap-gateway][component]") {
+  GatewayFixture gateway;
+  auto client = gateway.Client();
+  client->Append("INBOX", "", Message(1));
+  client->Play(R"(
+    C: a ENABLE IMAP4rev2
+    S: * ENABLED IMAP4rev2
+    S: a OK *?
+    C: b SELECT INBOX
+    S: * FLAGS *?
+    S: * OK [PERMANENTFLAGS *?
+    S: * 1 EXISTS
+    S: * OK [UIDVALIDITY *?
+    S: * OK [UIDNEXT 2] *?
+    S: * OK [HIGHESTMODSEQ *?
+    S: * OK [MAILBOXID *?
+    S: * LIST () "/" INBOX
+    S: b OK *?
+    C: c SEARCH ALL
+    S: * ESEARCH (TAG "c") ALL 1
+    S: c OK *?
+    C: d SELECT Sent
+    S: * OK [CLOSED] *?
+    S: ...
+    S: d OK *?
+  )");
+}
+
+TEST_CASE("Fields that delivery put in front move the body, not its parts",
+          "[imap-gateway][component]") {
+  GatewayFixture gateway;
+  gateway.Deliver("alice@b.example",
+                  "Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\n\r\none\r\n--b\r\n"
+                  "Content-Type: text/html\r\n\r\n<p>two\r\n--b--\r\n",
+                  "Return-Path: <bob@c.example>\r\n");
+  auto client = gateway.Client();
+  client->Ok("SELECT INBOX");
+  CHECK(client->Ok("FETCH 1 BODY.PEEK[2]").front() == "* 1 FETCH (BODY[2] {6}\r\n<p>two)");
+  CHECK(client->Ok("FETCH 1 BODY.PEEK[2.MIME]").front() ==
+        "* 1 FETCH (BODY[2.MIME] {27}\r\nContent-Type: text/html\r\n\r\n)");
+  CHECK(client->Ok("FETCH 1 BODY.PEEK[HEADER]<0.13>").front() ==
+        "* 1 FETCH (BODY[HEADER]<0> {13}\r\nReturn-Path: )");
+  CHECK(client->Ok("SEARCH BODY two").front() == "* SEARCH 1");
+  CHECK(client->Ok("SEARCH HEADER Return-Path c.example").front() == "* SEARCH 1");
+}
+
+TEST_CASE("Every octet of a message comes in every partial", "[imap-gateway][component]") {
+  GatewayFixture gateway;
+  auto client = gateway.Client();
+  const std::string message = Message(7);
+  client->Append("INBOX", "", message);
+  client->Ok("SELECT INBOX");
+  for (size_t at = 0; at <= message.size() + 1; at += 12) {
+    const std::string want = at < message.size() ? message.substr(at, 12) : "";
+    CHECK(client->Ok("FETCH 1 BODY.PEEK[]<" + std::to_string(at) + ".12>").front() ==
+          "* 1 FETCH (BODY[]<" + std::to_string(at) + "> {" + std::to_string(want.size()) +
+              "}\r\n" + want + ")");
+  }
+}
+
 TEST_CASE("Pipelined commands are answered in order", "[imap-gateway][component]") {
   GatewayFixture gateway;
   auto client = gateway.Client();

@@ -258,12 +258,16 @@ std::unique_ptr<ImapClient> GatewayFixture::Client(std::string_view user) {
   return client;
 }
 
-void GatewayFixture::Deliver(std::string_view address, std::string_view message) {
+void GatewayFixture::Deliver(std::string_view address, std::string_view message,
+                             std::string_view prefix) {
   ingest::IncomingMessage incoming;
   incoming.Feed(message);
   store::Delivery delivery = incoming.Finish(incoming.header());
   delivery.received = kNow;
-  delivery.targets.push_back({.account = account(address)});
+  store::DeliveryTarget target;
+  target.account = account(address);
+  target.header_prefix = prefix;
+  delivery.targets.push_back(std::move(target));
   Must(store::Deliver(*connection_, delivery));
 }
 

@@ -69,8 +69,8 @@ class GatewayFixture {
   // Logged in.
   std::unique_ptr<ImapClient> Client(std::string_view user = "alice@b.example");
   store::AccountId account(std::string_view address);
-  // As smtp-ingress would: delivered into INBOX.
-  void Deliver(std::string_view address, std::string_view message);
+  // As smtp-ingress would: delivered into INBOX, with fields of its own in front.
+  void Deliver(std::string_view address, std::string_view message, std::string_view prefix);
 
  private:
   void AddAccount(const std::string& address);

@@ -2,7 +2,9 @@
 -- reads after that is what the transactions before it have committed.
 --
 -- LATERAL with OFFSET 0 keeps the order: each range, then its entries by index. The planner knows
--- nothing about the arrays and would read the whole mailbox, trying each entry on each range.
+-- nothing about the arrays and would read the whole mailbox, trying each entry on each range. Rows that
+-- change are then found by their place (ctid), which is good as long as the account is locked;
+-- "(account_id = ...) IS TRUE" holds the account to it without offering an index to scan instead.
 
 -- Locks the account and returns the modseq of the change that is about to be made.
 CREATE FUNCTION lock_account(p_account bigint) RETURNS bigint LANGUAGE plpgsql AS $$
@@ -39,9 +41,13 @@ DECLARE
   v_blobs bigint[];
 BEGIN
   WITH gone AS (
-    DELETE FROM emails e WHERE e.account_id = p_account AND e.email_id = ANY (p_emails)
-      AND NOT EXISTS (SELECT FROM mailbox_entries m
-                      WHERE m.account_id = p_account AND m.email_id = e.email_id)
+    DELETE FROM emails e
+      USING unnest(p_emails) u(email) CROSS JOIN LATERAL (
+        SELECT i.ctid AS place FROM emails i
+        WHERE i.account_id = p_account AND i.email_id = u.email AND 0 = (
+          SELECT count(*) FROM mailbox_entries m
+          WHERE m.account_id = p_account AND m.email_id = u.email) OFFSET 0) x
+      WHERE (e.account_id = p_account) IS TRUE AND e.ctid = x.place
     RETURNING e.size, e.thread_id, e.blob_id)
   SELECT count(*), sum(size), array_agg(DISTINCT thread_id), array_agg(DISTINCT blob_id)
     INTO v_count, v_size, v_threads, v_blobs FROM gone;
@@ -53,14 +59,21 @@ BEGIN
   -- Emails with the same blob share the thread, so the index on threads finds them.
   INSERT INTO dead_blobs (account_id, blob_id, died_at)
     SELECT p_account, b, p_at FROM unnest(v_blobs) b
-    WHERE NOT EXISTS (SELECT FROM emails e WHERE e.account_id = p_account
-                        AND e.thread_id = ANY (v_threads) AND e.blob_id = b)
+    WHERE 0 = (SELECT count(*) FROM emails e WHERE e.account_id = p_account
+                 AND e.thread_id = ANY (v_threads) AND e.blob_id = b)
     ON CONFLICT DO NOTHING;
-  DELETE FROM threads t WHERE t.account_id = p_account AND t.thread_id = ANY (v_threads)
-    AND NOT EXISTS (SELECT FROM emails e WHERE e.account_id = p_account
-                      AND e.thread_id = t.thread_id);
-  UPDATE threads SET changed_modseq = p_modseq
-    WHERE account_id = p_account AND thread_id = ANY (v_threads);
+  DELETE FROM threads t
+    USING unnest(v_threads) u(thread) CROSS JOIN LATERAL (
+      SELECT i.ctid AS place FROM threads i
+      WHERE i.account_id = p_account AND i.thread_id = u.thread AND 0 = (
+        SELECT count(*) FROM emails e
+        WHERE e.account_id = p_account AND e.thread_id = u.thread) OFFSET 0) x
+    WHERE (t.account_id = p_account) IS TRUE AND t.ctid = x.place;
+  UPDATE threads t SET changed_modseq = p_modseq
+    FROM unnest(v_threads) u(thread) CROSS JOIN LATERAL (
+      SELECT i.ctid AS place FROM threads i
+      WHERE i.account_id = p_account AND i.thread_id = u.thread OFFSET 0) x
+    WHERE (t.account_id = p_account) IS TRUE AND t.ctid = x.place;
   RETURN v_threads;
 END
 $$;
@@ -121,8 +134,7 @@ BEGIN
     UPDATE mailbox_entries e SET flags = f.new_flags, keywords = f.new_keywords,
            unseen = f.new_flags & 1 = 0, modseq = v_modseq
     FROM found f
-    -- Nobody else changes a row of the account while it is locked: its place is good for a lookup.
-    WHERE e.account_id = p_account AND e.ctid = f.place
+    WHERE (e.account_id = p_account) IS TRUE AND e.ctid = f.place
       AND (f.new_flags <> f.flags OR f.new_keywords <> f.keywords)
     RETURNING e.uid, e.email_id, f.flags AS old, e.flags AS new)
   SELECT array_agg(c.uid), array_agg(c.email_id),
@@ -249,7 +261,7 @@ BEGIN
       FROM unnest(v_uids, v_new_uids, v_new) u(uid, new_uid, new) CROSS JOIN LATERAL (
         SELECT i.ctid AS place, u.new_uid, u.new FROM mailbox_entries i
         WHERE i.account_id = p_account AND i.mailbox_id = p_from AND i.uid = u.uid OFFSET 0) x
-      WHERE e.account_id = p_account AND e.ctid = x.place;
+      WHERE (e.account_id = p_account) IS TRUE AND e.ctid = x.place;
     UPDATE mailboxes m SET total = m.total - v_sum.total, unseen = m.unseen - v_sum.unseen,
            deleted = m.deleted - v_sum.deleted,
            deleted_unseen = m.deleted_unseen - v_sum.deleted_unseen, size = m.size - v_sum.size,
@@ -303,7 +315,7 @@ BEGIN
         SELECT i.ctid AS place FROM mailbox_entries i
         WHERE i.account_id = p_account AND i.mailbox_id = p_mailbox
           AND i.uid BETWEEN r.lo AND r.hi AND (p_any OR i.flags & 8 <> 0) OFFSET 0) x
-      WHERE e.account_id = p_account AND e.ctid = x.place
+      WHERE (e.account_id = p_account) IS TRUE AND e.ctid = x.place
     RETURNING e.uid, e.email_id, e.flags, e.unseen, e.size)
   SELECT array_agg(g.uid ORDER BY g.uid), array_agg(g.email_id ORDER BY g.uid), count(*),
          count(*) FILTER (WHERE g.unseen), count(*) FILTER (WHERE g.flags & 8 <> 0),

@@ -1,0 +1,147 @@
+#include "services/imap-gateway/presence.h"
+
+#include <catch2/catch.hpp>
+#include <memory>
+
+#include "libs/base/random.h"
+#include "libs/base/status.h"
+#include "libs/store/admin.h"
+#include "libs/store/mailbox.h"
+#include "libs/testing/scratch_database.h"
+
+namespace godwit::imap_gateway {
+namespace {
+
+const absl::Time kNow = absl::FromUnixSeconds(1'790'000'000);
+
+class FakeSession : public Wakeable {
+ public:
+  void OnChange() override { ++changes; }
+  void OnDrain() override { ++drains; }
+  int changes = 0;
+  int drains = 0;
+};
+
+// A presence with a quick beat, beating on a reactor of its own.
+struct Fixture {
+  Fixture() : connection(database.Connect()), pool(database.PoolOptions(2, "godwit_imap_gateway")) {
+    REQUIRE(store::AddDomain(*connection, "b.example", kNow).ok());
+    auto id = store::AddAccount(*connection, "alice@b.example", base::RandomSource::System(), kNow);
+    REQUIRE(id.ok());
+    account = *id;
+    PresenceOptions options;
+    options.address = "127.0.0.1:1";
+    options.beat = absl::Milliseconds(20);
+    options.poll = absl::Milliseconds(60);
+    options.linger = absl::ZeroDuration();
+    presence = std::make_unique<Presence>(options, &pool, &registry, base::Clock::System(),
+                                          base::RandomSource::System(), &metrics);
+    reactor.Start();
+    REQUIRE(reactor.RunUntilDone(presence->Register()).ok());
+    base::SpawnOn(&reactor, presence->Run());
+  }
+  ~Fixture() {
+    reactor.Stop();
+    reactor.Join();
+  }
+
+  // Waits until `sql` answers `want`.
+  bool Eventually(const std::string& sql, const std::string& want) {
+    for (int i = 0; i < 500; ++i) {
+      if (database.Ask(sql) == want) return true;
+      absl::SleepFor(absl::Milliseconds(10));
+    }
+    return false;
+  }
+
+  testing::ScratchDatabase database;
+  std::unique_ptr<db::Connection> connection;
+  db::Pool pool;
+  store::AccountId account;
+  Registry registry;
+  Metrics metrics;
+  std::unique_ptr<Presence> presence;
+  net::Reactor reactor;
+};
+
+TEST_CASE("An account is watched while it is held, and not for ever", "[imap-gateway][component]") {
+  Fixture fixture;
+  FakeSession session;
+  auto handle = std::make_shared<SessionHandle>(&fixture.reactor, &session);
+  auto account = fixture.registry.Join(fixture.account, handle);
+  REQUIRE(fixture.reactor.RunUntilDone(fixture.presence->Watch(account)).ok());
+  CHECK(account->latest > 0);
+  CHECK(fixture.database.Ask("SELECT count(*) FROM watchers") == "1");
+  fixture.registry.Leave(account, handle, absl::ZeroDuration());
+  CHECK(fixture.Eventually("SELECT count(*) FROM watchers", "0"));
+}
+
+TEST_CASE("After a crash of PostgreSQL everything is watched again", "[imap-gateway][component]") {
+  Fixture fixture;
+  FakeSession session;
+  auto handle = std::make_shared<SessionHandle>(&fixture.reactor, &session);
+  auto account = fixture.registry.Join(fixture.account, handle);
+  REQUIRE(fixture.reactor.RunUntilDone(fixture.presence->Watch(account)).ok());
+  // What a crash does to UNLOGGED tables.
+  REQUIRE(fixture.connection->ExecuteScript("TRUNCATE watchers, gateways").ok());
+  CHECK(fixture.Eventually("SELECT count(*) FROM gateways", "1"));
+  CHECK(fixture.Eventually("SELECT count(*) FROM watchers", "1"));
+}
+
+TEST_CASE("The slow poll finds what no hint told", "[imap-gateway][component]") {
+  Fixture fixture;
+  FakeSession session;
+  auto handle = std::make_shared<SessionHandle>(&fixture.reactor, &session);
+  auto account = fixture.registry.Join(fixture.account, handle);
+  REQUIRE(fixture.reactor.RunUntilDone(fixture.presence->Watch(account)).ok());
+  auto made =
+      store::CreateMailbox(*fixture.connection, fixture.account, "new", store::Role::kNone, kNow);
+  REQUIRE(made.ok());
+  for (int i = 0; i < 500 && account->latest < made->change.modseq; ++i) {
+    absl::SleepFor(absl::Milliseconds(10));
+  }
+  CHECK(account->latest >= made->change.modseq);
+}
+
+TEST_CASE("A change wakes the sessions of its account once", "[imap-gateway][unit]") {
+  base::RunLoop loop;
+  Registry registry;
+  FakeSession alice;
+  FakeSession bob;
+  auto alice_handle = std::make_shared<SessionHandle>(&loop, &alice);
+  auto bob_handle = std::make_shared<SessionHandle>(&loop, &bob);
+  registry.Add(alice_handle);
+  registry.Add(bob_handle);
+  auto account = registry.Join(store::AccountId{1}, alice_handle);
+  registry.Join(store::AccountId{2}, bob_handle);
+
+  CHECK(registry.Changed(store::AccountId{1}, 5));
+  CHECK_FALSE(registry.Changed(store::AccountId{1}, 5));
+  CHECK(registry.Changed(store::AccountId{1}, 6));
+  CHECK_FALSE(registry.Changed(store::AccountId{3}, 6));
+  loop.RunReady();
+  CHECK(alice.changes == 1);
+  CHECK(bob.changes == 0);
+
+  registry.Changed(store::AccountId{1}, 7, alice_handle.get());
+  loop.RunReady();
+  CHECK(alice.changes == 1);
+
+  registry.Drain(0, 2);
+  registry.Drain(1, 2);
+  loop.RunReady();
+  CHECK(alice.drains == 1);
+  CHECK(bob.drains == 1);
+
+  // A session that is gone is not touched.
+  registry.Changed(store::AccountId{1}, 8);
+  alice_handle->session = nullptr;
+  loop.RunReady();
+  CHECK(alice.changes == 1);
+  registry.Leave(account, alice_handle, absl::ZeroDuration());
+  CHECK(registry.TakeIdle(absl::Seconds(1), 10) ==
+        std::vector<store::AccountId>{store::AccountId{1}});
+}
+
+}  // namespace
+}  // namespace godwit::imap_gateway
