@@ -276,7 +276,8 @@ void Connection::Impl::Rollback() {
 bool Connection::Impl::Healthy() {
   if (lost()) return false;
   pollfd socket = {PQsocket(pq()), POLLIN, 0};
-  // An idle server says nothing; what it does say is mostly its farewell, and behind that is the end.
+  // An idle server says nothing; what it does say is mostly its farewell, and behind that is the
+  // end.
   while (poll(&socket, 1, 0) > 0) {
     if (PQconsumeInput(pq()) == 0) return false;
   }

@@ -43,7 +43,7 @@ struct Recipient {
   bool by_catch_all = false;
   bool by_tag = false;
   // The alias, when kAlias: who may send to it.
-  std::string alias{};         // canonical address
+  std::string alias{};       // canonical address
   bool alias_public = true;  // anybody may send; otherwise members only
 };
 

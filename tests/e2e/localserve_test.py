@@ -111,6 +111,16 @@ class Localserve(unittest.TestCase):
         self.assertEqual(done.returncode, 1)
         self.assertIn("running in", done.stderr)
         self.assertEqual(done.stderr.count("\n"), 1, done.stderr)
+        # A refused start once took the running suite's description away.
+        self.assertIn("smtp", self.told())
+
+    def test_a_start_that_fails_says_why(self):
+        with open(os.path.join(self.dir, "logs"), "w"):
+            pass
+        done = localserve("--dir", self.dir, "--detach")
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("File exists", done.stderr)
+        self.assertEqual(done.stderr.count("\n"), 1, done.stderr)
 
     def test_a_port_that_is_taken_is_named(self):
         base = free_base()

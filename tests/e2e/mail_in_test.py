@@ -41,6 +41,11 @@ class MailIn(harness.SuiteCase):
         self.assertIn("with ESMTPS", got["Received"])
         self.assertIn("spf=pass", got["Authentication-Results"])
 
+    def test_postmaster_without_a_domain_is_taken(self):
+        before = len(self.inbox(self.postmaster))
+        self.send("ann@sender.test", ["postmaster"], harness.message("ann@sender.test", "postmaster@godwit.test"))
+        self.assertEqual(len(self.inbox(self.postmaster)), before + 1)
+
     def test_two_recipients_get_a_copy_each(self):
         before = len(self.inbox(self.alice)), len(self.inbox(self.bob))
         sent = harness.message("ann@sender.test", [self.alice, self.bob])

@@ -172,6 +172,14 @@ absl::StatusOr<Report> SetDisabled(db::Connection& connection, const Invocation&
   return Report::Done("Account " + address + (disabled ? " is disabled." : " is enabled."));
 }
 
+// RFC 5321 §4.5.1: every domain has a postmaster, and so has the server itself.
+absl::StatusOr<Report> PostmasterCommand(db::Connection& connection, const Invocation& in) {
+  const std::string& address = in.argument("ADDRESS");
+  GODWIT_ASSIGN_OR_RETURN(const auto account, store::FindAccount(connection, address));
+  GODWIT_RETURN_IF_ERROR(store::SetPostmaster(connection, account));
+  return Report::Done("Mail for postmaster goes to " + address + " where a domain names no other.");
+}
+
 absl::StatusOr<Report> QuotaCommand(db::Connection& connection, const Invocation& in) {
   const auto bytes = runtime::ParseSize(in.argument("SIZE"));
   if (!bytes) return base::InvalidArgument("not a size such as 5GiB: " + in.argument("SIZE"));
@@ -280,6 +288,11 @@ std::vector<Command> AccountCommands() {
        {},
        "Sets the bound on stored mail; 0 for none.",
        WithDatabase(QuotaCommand)},
+      {"account postmaster",
+       {"ADDRESS"},
+       {},
+       "Takes the mail for <postmaster> and for domains without a postmaster of their own.",
+       WithDatabase(PostmasterCommand)},
       {"address add",
        {"ADDRESS", "ACCOUNT"},
        {},

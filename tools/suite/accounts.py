@@ -51,6 +51,7 @@ def create(control, made):
     for account in made["accounts"]:
         if account["address"] not in accounts:
             control.run("account", "add", account["address"], "--password-stdin", text=account["password"] + "\n")
+    control.run("account", "postmaster", f"postmaster@{DOMAIN}")
     admins = {row["address"] for row in json.loads(control.run("admin", "list", "--json"))}
     if made["admin"]["address"] not in admins:
         control.run("admin", "add", made["admin"]["address"], "--password-stdin",

@@ -150,6 +150,10 @@ class Cluster:
             raise SuiteError(f"psql: {done.stderr.strip()}")
         return done.stdout.strip()
 
+    def restart(self):
+        """After its end, however that came: PostgreSQL recovers by itself."""
+        self._spawn()
+
     def alive(self):
         return self.process is not None and self.process.poll() is None
 

@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 import time
+import traceback
 
 import accounts
 import configs
@@ -31,6 +32,7 @@ class Suite:
         self.cluster = None
         self.unbound = None
         self.daemons = []
+        self.lock = None
         self.stopping = False
 
     def path(self, *parts):
@@ -56,12 +58,14 @@ class Suite:
         self._write_description()
 
     def _lock(self):
-        self.lock = open(self.path("lock"), "a+")
+        lock = open(self.path("lock"), "a+")
         try:
-            fcntl.flock(self.lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
+            lock.close()
             raise SuiteError(f"A suite is running in {self.dir} already: "
                              f"end it with tools/localserve --stop --dir {self.dir}.")
+        self.lock = lock
         self.lock.truncate(0)
         self.lock.write(str(os.getpid()))
         self.lock.flush()
@@ -170,7 +174,7 @@ class Suite:
     # Life and end
 
     def watch(self):
-        """Until told to stop: restarts what dies. PostgreSQL's own end is told and mended too."""
+        """Until told to stop: restarts what dies, PostgreSQL and the DNS server too."""
         while not self.stopping:
             changed = [daemon for daemon in self.daemons if daemon.restart_if_dead()]
             if not self.cluster.alive() and not self.stopping and self._restart_cluster():
@@ -189,6 +193,13 @@ class Suite:
             return False
         return True
 
+    def _revive(self, part):
+        try:
+            part.restart()
+        except SuiteError as error:
+            print(f"localserve: {error}", file=sys.stderr, flush=True)
+            time.sleep(1)
+
     @staticmethod
     def _settle(changed):
         for daemon in changed:
@@ -199,6 +210,8 @@ class Suite:
                     print(f"localserve: {error}", file=sys.stderr, flush=True)
 
     def stop(self):
+        if self.lock is None:
+            return  # what is in the folder belongs to another suite
         try:
             os.remove(self.path("localserve.json"))
         except FileNotFoundError:
@@ -240,7 +253,7 @@ def detach(root, options):
         with os.fdopen(reader) as source:
             told = source.read()
         if not told.startswith("ready\n"):
-            raise SuiteError(told or f"The suite ended; see {options.dir}/logs/localserve.log.")
+            raise SuiteError(told or f"The suite ended; see {options.dir}/localserve.log.")
         print(told[len("ready\n"):])
         return
     os.setsid()
@@ -264,7 +277,12 @@ def detach(root, options):
     except SuiteError as error:
         tell(str(error))
         code = 1
+    except Exception as error:  # the process ends here, whatever it was
+        traceback.print_exc()
+        tell(f"{error}; all of it is in {options.dir}/localserve.log.")
+        code = 1
     finally:
+        sys.stderr.flush()
         os._exit(code)
 
 

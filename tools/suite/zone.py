@@ -73,9 +73,11 @@ class Unbound:
 
     def start(self, zone):
         os.makedirs(self.folder, exist_ok=True)
-        config = os.path.join(self.folder, "unbound.conf")
-        with open(config, "w") as out:
+        with open(os.path.join(self.folder, "unbound.conf"), "w") as out:
             out.write(self._config(zone))
+        self.restart()
+
+    def restart(self):
         with open(os.path.join(self.folder, "unbound.log"), "ab") as log:
             self.process = subprocess.Popen(self.command, stdout=log, stderr=log, stdin=subprocess.DEVNULL,
                                             start_new_session=True)
