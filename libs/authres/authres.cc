@@ -190,8 +190,37 @@ std::string Comparable(std::string_view id) {
   return ascii ? *ascii : base::Lower(id);
 }
 
+// What is left for a reader that drops white space, comments, quotes and control characters
+// wherever they stand. Inside quotes a parenthesis is no comment for some and one for others: the
+// name is what stands around it either way.
+std::string Bare(std::string_view value) {
+  std::string bare;
+  size_t depth = 0;
+  for (size_t i = 0; i < value.size(); ++i) {
+    char c = value[i];
+    const bool escaped = c == '\\' && i + 1 < value.size();
+    if (escaped) c = value[++i];
+    const auto octet = static_cast<unsigned char>(c);
+    if (!escaped && c == '(')
+      ++depth;
+    else if (!escaped && c == ')' && depth > 0)
+      --depth;
+    else if (depth == 0 && octet > 0x20 && octet != 0x7f && c != '"')
+      bare.push_back(c);
+  }
+  return bare;
+}
+
+// A name with other octets is read in more than one way.
+bool IsHostName(std::string_view name) {
+  return std::all_of(name.begin(), name.end(),
+                     [](char c) { return base::IsAlnum(c) || c == '.' || c == '-' || c == '_'; });
+}
+
 bool Mentions(std::string_view value, std::string_view id) {
-  return base::Lower(value).find(base::Lower(id)) != std::string::npos;
+  const std::string ours = base::Lower(id);
+  return base::Lower(value).find(ours) != std::string::npos ||
+         base::Lower(Bare(value)).find(ours) != std::string::npos;
 }
 
 }  // namespace
@@ -231,10 +260,11 @@ bool ClaimsToBeFrom(std::string_view value, std::string_view authserv_id, bool i
   const auto start = ParseStart(value);
   // What some reader might still take for ours goes too.
   if (!start.ok()) return Mentions(value, authserv_id);
-  const std::string theirs = Comparable(start->authserv_id);
+  const auto theirs = idna::ToAscii(Bare(start->authserv_id));
+  if (!theirs || !IsHostName(*theirs)) return Mentions(value, authserv_id);
   const std::string ours = Comparable(authserv_id);
-  if (theirs == ours) return true;
-  return include_subdomains && idna::IsSameOrBelow(theirs, ours);
+  if (*theirs == ours) return true;
+  return include_subdomains && idna::IsSameOrBelow(*theirs, ours);
 }
 
 }  // namespace godwit::authres

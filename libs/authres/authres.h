@@ -44,9 +44,10 @@ struct FieldStart {
 absl::StatusOr<FieldStart> ParseStart(std::string_view value);
 
 // True when the field claims to come from `authserv_id`, or from a name below it where
-// `include_subdomains`. Names are compared without case and in A-label form. A field whose start
-// can't be parsed counts as a claim as soon as our name stands anywhere in it: rather remove too
-// much (§5).
+// `include_subdomains`. Names are compared without case, in A-label form, and as a careless reader
+// sees them: without white space, comments, quotes and control characters. A field whose start does
+// not parse, or whose name is no domain name, counts as a claim as soon as our name stands anywhere
+// in it: rather remove too much (§5).
 bool ClaimsToBeFrom(std::string_view value, std::string_view authserv_id,
                     bool include_subdomains = false);
 

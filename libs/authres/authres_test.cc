@@ -115,6 +115,23 @@ TEST_CASE("RFC 8601 §5: fields that claim to be ours", "[authres][unit]") {
   CHECK(ClaimsToBeFrom(row.value, "mx.example.com") == row.ours);
 }
 
+// Spellings that were kept once, because our reading of them was stricter than that of a program
+// that believes the field.
+TEST_CASE("RFC 8601 §5: white space, comments, quotes and controls do not hide our name",
+          "[authres][unit]") {
+  const std::string value = GENERATE(values<std::string>(
+      {" \" mx.example.com\"; dmarc=pass", "\"mx.example.com \"; dmarc=pass",
+       "\"mx. example.com\"; dmarc=pass", "\"mx.example.com(a)\"; dmarc=pass",
+       " mx . example . com; dmarc=pass", "mx.(a)example.com; dmarc=pass",
+       "mx.\r\n\texample.com; dmarc=pass", "\"mx.example\"(a).com; dmarc=pass",
+       "\"mx\".\"example\".\"com\"; dmarc=pass", std::string("mx.example.com\0; dmarc=pass", 27),
+       std::string("mx.\0example.com; dmarc=pass", 27), "\"mx.example.com\x7f\"; dmarc=pass",
+       "mx.example.com\xc2\xa0; dmarc=pass", "mx.example.com\xff; dmarc=pass"}));
+  CAPTURE(value);
+  CHECK(ClaimsToBeFrom(value, "mx.example.com"));
+  CHECK_FALSE(ClaimsToBeFrom(value, "mx.example.net"));
+}
+
 TEST_CASE("RFC 8601 §5: U-labels and A-labels are one name", "[authres][unit]") {
   CHECK(ClaimsToBeFrom("xn--bcher-kva.example; none",
                        "b\xc3\xbc"

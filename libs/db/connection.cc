@@ -71,13 +71,14 @@ class Connection::Impl {
 
  private:
   PGconn* pq() const { return session_.pq(); }
-  bool lost() const { return PQstatus(pq()) != CONNECTION_OK; }
+  bool lost() const { return broken_ || PQstatus(pq()) != CONNECTION_OK; }
   absl::Status Prepare(const Statement& statement, const WireParams& wire);
   absl::Status ErrorOf(const PGresult* result, Access access) const;
   absl::Status SendPipeline(std::span<const Call> calls, std::span<const WireParams> wires,
                             Isolation isolation);
   absl::StatusOr<std::vector<Result>> ReadPipeline(std::span<const Call> calls);
   absl::Status ReadUntilSync(std::vector<PgResult>* results);
+  void NotePrepared(std::span<const Call> calls, std::span<const PgResult> results);
 
   Session session_;
   std::unique_ptr<pqxx::dbtransaction> transaction_;
@@ -85,6 +86,8 @@ class Connection::Impl {
   absl::flat_hash_set<const Statement*> prepared_;
   // Statements that a pipeline under way prepares, in order.
   std::vector<const Statement*> preparing_;
+  // A pipeline that was sent in part: what the server answers from now on fits nothing.
+  bool broken_ = false;
 };
 
 namespace {
@@ -192,9 +195,26 @@ absl::Status Connection::Impl::ReadUntilSync(std::vector<PgResult>* results) {
   }
 }
 
+// A prepared statement outlives the transaction it was made in: what a pipeline prepared before it
+// failed is there, and preparing it again would fail for ever.
+void Connection::Impl::NotePrepared(std::span<const Call> calls,
+                                    std::span<const PgResult> results) {
+  size_t at = 1;  // behind BEGIN
+  for (const Call& call : calls) {
+    const auto it = std::find(preparing_.begin(), preparing_.end(), call.statement);
+    if (it != preparing_.end() && !prepared_.contains(call.statement)) {
+      if (at >= results.size() || !Succeeded(results[at].get())) return;
+      prepared_.insert(call.statement);
+      ++at;
+    }
+    ++at;
+  }
+}
+
 absl::StatusOr<std::vector<Result>> Connection::Impl::ReadPipeline(std::span<const Call> calls) {
   std::vector<PgResult> results;
   GODWIT_RETURN_IF_ERROR(ReadUntilSync(&results));
+  NotePrepared(calls, results);
   for (const PgResult& result : results) {
     if (!Succeeded(result.get())) return ErrorOf(result.get(), Access::kWrite);
   }
@@ -203,7 +223,10 @@ absl::StatusOr<std::vector<Result>> Connection::Impl::ReadPipeline(std::span<con
   size_t at = 1;  // behind BEGIN
   for (const Call& call : calls) {
     const auto it = std::find(preparing_.begin(), preparing_.end(), call.statement);
-    if (it != preparing_.end() && prepared_.insert(call.statement).second) ++at;
+    if (it != preparing_.end()) {
+      preparing_.erase(it);
+      ++at;
+    }
     out.emplace_back(results[at++].release());
   }
   return out;
@@ -216,7 +239,11 @@ absl::StatusOr<std::vector<Result>> Connection::Impl::ExecutePipeline(std::span<
   std::vector<WireParams> wires;
   for (const Call& call : calls) wires.push_back(ToWire(call.params.values_));
   preparing_.clear();
-  GODWIT_RETURN_IF_ERROR(SendPipeline(calls, wires, isolation));
+  absl::Status sent = SendPipeline(calls, wires, isolation);
+  if (!sent.ok()) {
+    broken_ = true;
+    return sent;
+  }
   auto results = ReadPipeline(calls);
   if (!lost()) {
     PQexitPipelineMode(pq());
@@ -275,13 +302,10 @@ void Connection::Impl::Rollback() {
 
 bool Connection::Impl::Healthy() {
   if (lost()) return false;
+  // An idle server says nothing; what it does say is mostly its farewell, and the end of the
+  // connection may be under way yet. Should it be something else, a new connection costs little.
   pollfd socket = {PQsocket(pq()), POLLIN, 0};
-  // An idle server says nothing; what it does say is mostly its farewell, and behind that is the
-  // end.
-  while (poll(&socket, 1, 0) > 0) {
-    if (PQconsumeInput(pq()) == 0) return false;
-  }
-  return !lost();
+  return poll(&socket, 1, 0) == 0;
 }
 
 Connection::Connection(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}

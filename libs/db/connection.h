@@ -10,15 +10,16 @@
 // (binary parameters and results, pipeline mode); the exceptions of the former end here.
 //
 // How things fail, by the code of the Status (SQLSTATE in the text):
-//   Unavailable         not connected, connection lost, server starting or going down (08, 57P0x)
+//   Unavailable         not connected, connection lost, server starting or going down (08, 57P0x),
+//                       or out of disk, memory or connections (53)
 //   Unknown             the connection was lost while a commit may have been under way
 //   Aborted             serialisation failure or deadlock (40001, 40P01): do it again
 //   DeadlineExceeded    statement or lock timeout (57014, 55P03)
-//   ResourceExhausted   53xxx, and ZG429 raised by our own functions
+//   ResourceExhausted   ZG429, raised by our own functions: a quota, a bound of an account
 //   InvalidArgument     data the server refuses (22xxx: bad UTF-8, out of range)
 //   AlreadyExists       23505, ZG409;  FailedPrecondition 23503, 25006, ZG412;  NotFound ZG404
 //   PermissionDenied    42501, 28xxx;  DataLoss XX001, XX002;  Internal everything else
-// After Unavailable or Unknown the connection is broken for good: open another (db::Pool does).
+// A connection that was lost is broken for good, see Healthy(): open another (db::Pool does).
 
 #include <cstdint>
 #include <memory>
@@ -48,6 +49,9 @@ struct ConnectOptions {
   absl::Duration connect_timeout = absl::Seconds(5);
   // Bound on every statement, kept by the server. Zero means none (migrations, checks).
   absl::Duration statement_timeout = absl::Seconds(15);
+  // Bound on waiting for a lock. Whoever waits holds a thread of a pool: the users of one account
+  // that is locked for long must not keep the threads from all others. Zero means none.
+  absl::Duration lock_timeout = absl::Seconds(2);
 };
 
 enum class Isolation {
@@ -87,7 +91,8 @@ class Connection {
   void Rollback();
   bool in_transaction() const;
 
-  // False once the connection was lost. Sees a server that went away while this was idle.
+  // False once the connection was lost, or the server has spoken unasked while this was idle, which
+  // is how it goes away.
   bool Healthy();
 
  private:

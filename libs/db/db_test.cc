@@ -60,7 +60,9 @@ TEST_CASE("SQLSTATE decides the code", "[db][unit]") {
   CHECK(code("08006") == Code::kUnavailable);
   CHECK(code("57P01") == Code::kUnavailable);
   CHECK(code("57014") == Code::kDeadlineExceeded);
-  CHECK(code("53300") == Code::kResourceExhausted);
+  // A full disk is no quota: clients were told that they are over theirs.
+  CHECK(code("53100") == Code::kUnavailable);
+  CHECK(code("53300") == Code::kUnavailable);
   CHECK(code("23505") == Code::kAlreadyExists);
   CHECK(code("23503") == Code::kFailedPrecondition);
   CHECK(code("22021") == Code::kInvalidArgument);
@@ -181,7 +183,7 @@ TEST_CASE_METHOD(Fixture, "A deadlock is retried", "[db][integration]") {
   std::thread other([&] { run(2, 1); });
   run(1, 2);
   other.join();
-  CHECK(tries == 3);
+  CHECK(tries >= 3);  // the second try may meet again
 }
 
 TEST_CASE_METHOD(Fixture, "A pipeline is one transaction and one snapshot", "[db][integration]") {
@@ -203,12 +205,64 @@ TEST_CASE_METHOD(Fixture, "A pipeline is one transaction and one snapshot", "[db
   CHECK(Insert(*c, 5).ok());
 }
 
+// What was prepared before the error stays prepared, rollback or not. The connection did not know it
+// and prepared it again: 42P05, each time, until the process ended.
+TEST_CASE_METHOD(Fixture, "A pipeline that fails in its first use works in the next",
+                 "[db][integration]") {
+  const Connection::Call insert = {&kInsert, std::move(Params().Int(1).Text("a"))};
+  const Connection::Call poison = {&kInsert, std::move(Params().Int(2).Text("\xff"))};
+  const Connection::Call wrong = {&kWrong, Params()};
+  const Connection::Call count = {&kCount, Params()};
+  const std::vector<Connection::Call> fails_running = {count, poison, insert};
+  CHECK(c->ExecutePipeline(fails_running, Isolation::kReadCommitted).status().code() ==
+        Code::kInvalidArgument);
+  const std::vector<Connection::Call> fails_preparing = {insert, wrong, count};
+  CHECK(c->ExecutePipeline(fails_preparing, Isolation::kReadCommitted).status().code() ==
+        Code::kInternal);
+  const std::vector<Connection::Call> good = {insert, count, count};
+  for (int round = 0; round < 2; ++round) {
+    auto results = Must(c->ExecutePipeline(good, Isolation::kReadCommitted));
+    CHECK((results[1][0].Int(0) == 1 && results[2][0].Int(0) == 1));
+    Must(c->ExecuteScript("DELETE FROM t"));
+  }
+  CHECK(Insert(*c, 5).ok());
+  CHECK(Count() == 1);
+}
+
+TEST_CASE_METHOD(Fixture, "Nobody waits long for a lock", "[db][integration]") {
+  CHECK(Insert(*c, 1).ok());
+  Must(c->ExecuteScript("BEGIN; UPDATE t SET text = 'held'"));
+  ConnectOptions options = database.ConnectOptions();
+  options.lock_timeout = absl::Milliseconds(20);
+  auto quick = Must(Connection::Open(options));
+  CHECK(quick->Execute(kUpdate, Params().Int(1).Text("y")).status().code() ==
+        Code::kDeadlineExceeded);
+  Must(c->ExecuteScript("ROLLBACK"));
+  CHECK(quick->Execute(kUpdate, Params().Int(1).Text("y")).ok());
+}
+
 TEST_CASE_METHOD(Fixture, "A statement has its time", "[db][integration]") {
   ConnectOptions options = database.ConnectOptions();
   options.statement_timeout = absl::Milliseconds(50);
   auto quick = Must(Connection::Open(options));
   CHECK(quick->Execute(kSleep, Params().Double(10)).status().code() == Code::kDeadlineExceeded);
   CHECK(quick->Execute(kSleep, Params().Double(0)).ok());
+}
+
+// The farewell of a server comes before the end of the connection. Read alone it looked like health,
+// and the job that came next was lost: eight logins after each failover.
+TEST_CASE_METHOD(Fixture, "A connection that the server speaks to unasked is not healthy",
+                 "[db][integration]") {
+  auto idle = database.Connect();
+  Must(idle->ExecuteScript("LISTEN farewell"));
+  CHECK(idle->Healthy());
+  Must(c->ExecuteScript("NOTIFY farewell"));
+  // It is said once: whoever swallows it at one look is healthy for ever.
+  bool healthy = true;
+  for (int i = 0; i < 500 && (healthy = idle->Healthy()); ++i) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  }
+  CHECK_FALSE(healthy);
 }
 
 TEST_CASE_METHOD(Fixture, "A cut connection is Unavailable and stays broken", "[db][integration]") {
@@ -277,7 +331,7 @@ TEST_CASE_METHOD(Fixture, "The pool's queue is bounded in number and time", "[db
     };
     CHECK(pool.Submit(count).ok());
     CHECK(pool.Submit(count).ok());
-    CHECK(pool.Submit(count).code() == Code::kResourceExhausted);
+    CHECK(pool.Submit(count).code() == Code::kUnavailable);
     go = true;
     while (pool.Stats().timed_out_total < 2) std::this_thread::yield();
     CHECK(pool.Stats().rejected_total == 1);

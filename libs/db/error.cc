@@ -22,7 +22,7 @@ constexpr Mapping kMappings[] = {
     {"57014", absl::StatusCode::kDeadlineExceeded},    // query_canceled: statement_timeout
     {"55P03", absl::StatusCode::kDeadlineExceeded},    // lock_not_available: lock_timeout
     {"25P03", absl::StatusCode::kUnavailable},         // idle_in_transaction_session_timeout
-    {"53", absl::StatusCode::kResourceExhausted},      // disk, memory, connections
+    {"53", absl::StatusCode::kUnavailable},            // disk, memory, connections
     {"54", absl::StatusCode::kInvalidArgument},        // program limits
     {"23505", absl::StatusCode::kAlreadyExists},       // unique_violation
     {"23503", absl::StatusCode::kFailedPrecondition},  // foreign_key_violation

@@ -45,7 +45,7 @@ absl::Status Pool::Submit(Work work) {
     if (stopping_) return base::Cancelled("pool is stopping");
     if (queue_.size() >= options_.max_waiting) {
       ++stats_.rejected_total;
-      return base::ResourceExhausted("too much is waiting for the database");
+      return base::Unavailable("too much is waiting for the database");
     }
     queue_.push_back({std::move(work), clock_->Monotonic()});
   }

@@ -10,7 +10,7 @@
 //
 // The job runs on a database thread: it may take no lock that an Executor's thread holds while
 // waiting, and must capture by value whatever may be gone when it runs. A job is run at most once:
-// what the pool answers itself (ResourceExhausted, DeadlineExceeded, Unavailable, Cancelled) says
+// what the pool answers itself (Unavailable, DeadlineExceeded, Cancelled) says
 // that the job never ran. No connection is held between jobs, so nobody can sit on one while
 // waiting for a socket.
 //
@@ -45,7 +45,7 @@ struct PoolOptions {
   ConnectOptions connect;
   // Threads, which is also the greatest number of connections.
   int threads = 8;
-  // Jobs that may wait; one more is refused with ResourceExhausted.
+  // Jobs that may wait; one more is refused with Unavailable.
   size_t max_waiting = 1000;
   // A job that has not begun after this long is answered with DeadlineExceeded. What it may take
   // once begun is bounded by the statement timeout.
@@ -98,7 +98,7 @@ class Pool {
 
   // The raw form: `work` is called exactly once when OK is returned, on a database thread, with
   // nullptr and the reason when there was no connection for it; it returns how it went, for the
-  // statistics. ResourceExhausted or Cancelled: it will not be called.
+  // statistics. Unavailable or Cancelled: it will not be called.
   using Work = absl::AnyInvocable<absl::Status(Connection*, absl::Status)>;
   absl::Status Submit(Work work);
 

@@ -16,11 +16,12 @@ namespace {
 // than running (deliver_group: 2 ms against 0.2), so a statement is planned once.
 std::string SessionSettings(const ConnectOptions& options) {
   const int64_t timeout = absl::ToInt64Milliseconds(options.statement_timeout);
+  const int64_t lock_timeout = absl::ToInt64Milliseconds(options.lock_timeout);
   return "SET jit = off; SET plan_cache_mode = force_generic_plan; SET enable_seqscan = off; SET "
          "enable_hashjoin = off; "
          "SET enable_mergejoin = off; SET client_min_messages = warning; "
          "SET idle_in_transaction_session_timeout = 60000; SET statement_timeout = " +
-         std::to_string(timeout);
+         std::to_string(timeout) + "; SET lock_timeout = " + std::to_string(lock_timeout);
 }
 
 PGconn* ConnectWith(const ConnectOptions& options) {

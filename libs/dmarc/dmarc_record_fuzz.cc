@@ -18,10 +18,13 @@ void Run(std::string_view input) {
   Input evaluation{"a.b.example.org",
                    {{Mechanism::kDkim, "example.org", Outcome::kPass},
                     {Mechanism::kSpf, "b.example.org", Outcome::kTempError}}};
-  const auto author = AuthorDomain({lines[0]});
-  if (author.ok()) {
-    GODWIT_CHECK(idna::IsDnsName(*author));
-    evaluation.author_domain = *author;
+  const auto authors = AuthorDomains({lines[0]});
+  if (authors.ok()) {
+    GODWIT_CHECK(authors->size() <= kMaxAuthorDomains);
+    for (const std::string& author : *authors) {
+      GODWIT_CHECK(idna::IsDnsName(author));
+      evaluation.author_domain = author;
+    }
   }
   for (const std::string_view line : lines) {
     const auto record = ParseRecord(line);

@@ -1,6 +1,8 @@
 #include "libs/imap/mailbox_name.h"
 
 #include <catch2/catch.hpp>
+#include <string>
+#include <vector>
 
 #include "libs/imap/list_match.h"
 
@@ -95,6 +97,59 @@ TEST_CASE("LIST patterns match as RFC 9051 section 6.3.9 says", "[imap][unit]") 
   }));
   CAPTURE(row.pattern, row.name);
   CHECK(ListMatches(row.pattern, row.name) == row.want);
+}
+
+// What the matcher was once, plainly: reach[j] says that the pattern so far matches the first j
+// octets.
+bool MatchesSlowly(std::string_view pattern, std::string_view name) {
+  std::vector<bool> reach(name.size() + 1, false);
+  reach[0] = true;
+  for (const char p : pattern) {
+    std::vector<bool> next(name.size() + 1, false);
+    for (size_t j = 0; j <= name.size(); ++j) {
+      const bool wild = p == '*' || p == '%';
+      const bool longer = j > 0 && next[j - 1] && (p == '*' || name[j - 1] != '/');
+      next[j] = wild ? reach[j] || longer : j > 0 && reach[j - 1] && name[j - 1] == p;
+    }
+    reach = next;
+  }
+  return reach[name.size()];
+}
+
+// The texts of up to `size` characters out of `letters`.
+std::vector<std::string> Texts(std::string_view letters, size_t size) {
+  std::vector<std::string> all = {""};
+  for (size_t begin = 0; begin < all.size() && all[begin].size() < size; ++begin) {
+    for (const char c : letters) all.push_back(all[begin] + c);
+  }
+  return all;
+}
+
+TEST_CASE("LIST patterns match as the plain table does", "[imap][unit]") {
+  size_t differences = 0;
+  for (const std::string& pattern : Texts("ab/*%", 5)) {
+    const ListPattern compiled(pattern);
+    for (const std::string& name : Texts("a/", 6)) {
+      differences += compiled.Matches(name) != MatchesSlowly(pattern, name);
+    }
+  }
+  CHECK(differences == 0);
+}
+
+// 100 patterns of 160 octets over 60 names of 950 took 3.2 s, and for so long nobody else on the
+// thread was served: each octet of the pattern was tried at each octet of the name.
+TEST_CASE("Patterns and names longer than a machine word match", "[imap][unit]") {
+  std::string pattern;
+  for (int i = 0; i < 200; ++i) pattern += "*a";
+  CHECK(ListMatches(pattern, std::string(200, 'a')));
+  CHECK_FALSE(ListMatches(pattern, std::string(199, 'a')));
+  CHECK_FALSE(ListMatches(pattern + "b", std::string(950, 'a')));
+  CHECK(ListMatches(std::string(500, '*') + "b", std::string(900, 'a') + "b"));
+  const std::string name(300, 'a');
+  CHECK(ListMatches(name, name));
+  CHECK_FALSE(ListMatches(name, name + "a"));
+  CHECK(ListMatches(name + "%", name));
+  CHECK_FALSE(ListMatches(name + "%", name + "/"));
 }
 
 TEST_CASE("The reference goes in front of the pattern", "[imap][unit]") {

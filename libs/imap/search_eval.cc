@@ -56,6 +56,10 @@ Verdict CompareAge(const SearchKey& key, const MessageView& message, absl::Time 
   return Of(key.kind == Kind::kOlder ? age >= limit : age <= limit);
 }
 
+bool IsTextKey(const SearchKey& key) {
+  return key.kind == Kind::kHeader || key.kind == Kind::kBody || key.kind == Kind::kText;
+}
+
 void AppendNumber(std::string* out, std::string_view name, uint64_t number) {
   *out += ' ';
   *out += name;
@@ -66,9 +70,7 @@ void AppendNumber(std::string* out, std::string_view name, uint64_t number) {
 }  // namespace
 
 void FoldSearch(SearchKey* key) {
-  if (key->kind == Kind::kHeader || key->kind == Kind::kBody || key->kind == Kind::kText) {
-    key->text = Fold(key->text);
-  }
+  if (IsTextKey(*key)) key->text = Fold(key->text);
   for (SearchKey& child : key->children) FoldSearch(&child);
 }
 
@@ -111,6 +113,12 @@ std::vector<std::string> BodyNeedles(const SearchKey& key) {
   std::sort(needles.begin(), needles.end());
   needles.erase(std::unique(needles.begin(), needles.end()), needles.end());
   return needles;
+}
+
+size_t CountTextKeys(const SearchKey& key) {
+  size_t count = IsTextKey(key) ? 1 : 0;
+  for (const SearchKey& child : key.children) count += CountTextKeys(child);
+  return count;
 }
 
 UidSet SavedResult(const SearchReturn& wanted, const UidSet& found) {

@@ -50,6 +50,9 @@ Verdict Evaluate(const SearchKey& key, const MessageView& message, absl::Time no
 // The folded texts of all BODY and TEXT keys, without repetitions: what TextScan looks for.
 std::vector<std::string> BodyNeedles(const SearchKey& key);
 
+// How many HEADER, BODY and TEXT keys there are: each costs a look through text for each message.
+size_t CountTextKeys(const SearchKey& key);
+
 // RFC 5182 §2.4: what SAVE keeps: all that was found, or just the ends when only they were asked
 // for.
 UidSet SavedResult(const SearchReturn& wanted, const UidSet& found);

@@ -3,6 +3,8 @@
 #include <unicode/normalizer2.h>
 #include <unicode/unistr.h>
 
+#include <string.h>
+
 #include <algorithm>
 #include <utility>
 
@@ -43,8 +45,15 @@ std::string Fold(std::string_view utf8) {
   return U_FAILURE(error) ? base::Lower(utf8) : out;
 }
 
+bool FindFolded(std::string_view folded, std::string_view folded_needle) {
+  // memmem is linear whatever the bytes; string_view::find is not.
+  return memmem(folded.data(), folded.size(), folded_needle.data(), folded_needle.size()) !=
+             nullptr ||
+         folded_needle.empty();
+}
+
 bool ContainsFolded(std::string_view utf8, std::string_view folded_needle) {
-  return Fold(utf8).find(folded_needle) != std::string::npos;
+  return FindFolded(Fold(utf8), folded_needle);
 }
 
 TextScan::TextScan(std::vector<std::string> folded_needles)
@@ -62,7 +71,7 @@ TextScan::TextScan(std::vector<std::string> folded_needles)
 void TextScan::Search(std::string_view folded) {
   window_ += folded;
   for (size_t i = 0; i < needles_.size(); ++i) {
-    if (found_[i] || window_.find(needles_[i]) == std::string::npos) continue;
+    if (found_[i] || !FindFolded(window_, needles_[i])) continue;
     found_[i] = true;
     --missing_;
   }

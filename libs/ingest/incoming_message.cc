@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "libs/base/ascii.h"
+#include "libs/mime/charset.h"
 #include "libs/mime/encoded_word.h"
 #include "libs/mime/header.h"
 #include "libs/mime/record.h"
@@ -15,7 +17,18 @@ constexpr size_t kMaxFieldText = 8 * 1024;
 // RFC 8621 §3: the ids that make threads. The oldest and the newest are what counts.
 constexpr size_t kMaxReferences = 30;
 
+// PostgreSQL's text is UTF-8 without NUL and nothing else. Octets that are neither come from the
+// fields themselves and from encoded words; the same octets always give the same text, so that an
+// id still finds its thread.
+std::string Clean(std::string text) {
+  if (!base::IsUtf8(text)) text = mime::ToUtf8(text, "utf-8");
+  std::erase(text, '\0');
+  return text;
+}
+
+// The front of `text` that the store takes, cleaned.
 std::string Cut(std::string text) {
+  text = Clean(std::move(text));
   if (text.size() <= kMaxFieldText) return text;
   size_t end = kMaxFieldText;
   while (end > 0 && (static_cast<unsigned char>(text[end]) & 0xC0) == 0x80) --end;
@@ -51,6 +64,7 @@ std::vector<std::string> References(const mime::Summary& summary) {
     if (std::find(ids.begin(), ids.end(), id) == ids.end()) ids.push_back(id);
   }
   if (ids.size() > kMaxReferences) ids.erase(ids.begin(), ids.end() - kMaxReferences);
+  for (std::string& id : ids) id = Clean(std::move(id));
   return ids;
 }
 
@@ -98,6 +112,10 @@ void IncomingMessage::FeedHeader(std::string_view bytes) {
   header_.resize(end);
 }
 
+size_t IncomingMessage::memory() const {
+  return header_.capacity() + body_.capacity() + parser_.memory();
+}
+
 std::string IncomingMessage::TakeChunk() {
   std::string chunk = body_.substr(0, store::kChunkSize);
   body_.erase(0, store::kChunkSize);
@@ -120,7 +138,7 @@ store::Delivery IncomingMessage::Finish(std::string header) {
 void DescribeMessage(const mime::Summary& summary, store::Delivery* delivery) {
   const mime::Envelope& envelope = summary.envelope;
   delivery->summary = mime::Encode(summary);
-  delivery->message_id = summary.message_id;
+  delivery->message_id = Clean(summary.message_id);
   delivery->references = References(summary);
   delivery->subject_base = Cut(summary.base_subject);
   delivery->subject = Cut(mime::DecodeWords(envelope.subject.value_or("")));
@@ -129,7 +147,7 @@ void DescribeMessage(const mime::Summary& summary, store::Delivery* delivery) {
   delivery->cc = AddressText(envelope.cc);
   delivery->bcc = AddressText(envelope.bcc);
   if (summary.sent) delivery->sent = summary.sent->time;
-  delivery->preview = summary.preview;
+  delivery->preview = Clean(summary.preview);
   delivery->has_attachment = HasAttachment(summary.root);
 }
 

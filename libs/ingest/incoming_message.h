@@ -45,8 +45,8 @@ class IncomingMessage {
   // The header so far, with its empty line when complete.
   const std::string& header() const { return header_; }
   uint64_t size() const { return size_; }
-  // Octets held now.
-  size_t memory() const { return header_.capacity() + body_.capacity(); }
+  // Octets held now: header, body, and what the parser keeps (an estimate).
+  size_t memory() const;
 
   // The body is longer than may stay in memory: take a chunk and stage it.
   bool has_full_chunk() const { return body_.size() > kInMemory; }
@@ -72,7 +72,8 @@ class IncomingMessage {
   bool header_too_large_ = false;
 };
 
-// Fills the searching and threading fields of `delivery` from a parsed message.
+// Fills the searching and threading fields of `delivery` from a parsed message. Whatever octets the
+// message has, they are good UTF-8 without NUL: the store takes nothing else.
 void DescribeMessage(const mime::Summary& summary, store::Delivery* delivery);
 
 }  // namespace godwit::ingest

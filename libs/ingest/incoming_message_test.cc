@@ -3,6 +3,7 @@
 #include <catch2/catch.hpp>
 #include <string>
 
+#include "libs/base/ascii.h"
 #include "libs/mime/record.h"
 #include "libs/testing/split.h"
 
@@ -92,6 +93,59 @@ TEST_CASE("A long body leaves in chunks, and memory stays bounded", "[ingest][un
   }
   staged += message.TakeRest();
   CHECK(staged == body);
+}
+
+// One octet of Latin-1 in a Message-ID was "invalid byte sequence" to the database: the message got
+// 451 at every try, and took its whole group of deliveries with it.
+TEST_CASE("Every text of a description is UTF-8 without NUL, whatever octets come",
+          "[ingest][unit]") {
+  const std::string bad =
+      GENERATE(std::string("\xe9"), std::string("\xed\xa0\x80"), std::string("\xff"),
+               std::string("=?utf-8?Q?=00=ff?="), std::string("a\0b", 3));
+  CAPTURE(bad);
+  const auto describe = [&](const std::string& field) {
+    IncomingMessage message;
+    message.Feed(field + "\r\n\r\n" + bad + " text\r\n");
+    return message.Finish("\r\n");
+  };
+  for (const std::string field : {"Message-ID: <", "References: <0@x.example> <", "In-Reply-To: <",
+                                  "Subject: Re: <", "From: \"A\" <", "To: <", "Cc: <", "Bcc: <"}) {
+    CAPTURE(field);
+    const store::Delivery delivery = describe(field + bad + "@x.example>");
+    std::vector<std::string> texts = delivery.references;
+    texts.insert(texts.end(),
+                 {delivery.message_id, delivery.subject_base, delivery.subject, delivery.from,
+                  delivery.to, delivery.cc, delivery.bcc, delivery.preview});
+    for (const std::string& text : texts) {
+      CHECK(base::IsUtf8(text));
+      CHECK(text.find('\0') == std::string::npos);
+    }
+  }
+}
+
+// Threads go by ids: two messages that name the same bad id must still name the same text.
+TEST_CASE("An id that is not UTF-8 still leads to its thread", "[ingest][unit]") {
+  IncomingMessage first;
+  first.Feed("Message-ID: <caf\xe9@x.example>\r\n\r\n");
+  const store::Delivery original = first.Finish("\r\n");
+  CHECK(original.message_id == "caf\xc3\xa9@x.example");
+  IncomingMessage second;
+  second.Feed("References: <caf\xe9@x.example>\r\n\r\n");
+  CHECK(second.Finish("\r\n").references == std::vector{original.message_id});
+}
+
+// limits.memory of smtp-ingress counted header and body only, and the parser keeps its own copies.
+TEST_CASE("What the parser keeps is counted as memory", "[ingest][unit]") {
+  IncomingMessage message;
+  std::string header;
+  while (header.size() < 200 * 1024) header += "X-Long: " + std::string(900, 'x') + "\r\n";
+  message.Feed(header + "Content-Type: multipart/mixed; boundary=b\r\n\r\n");
+  const size_t before = message.memory();
+  CHECK(before >= 2 * header.size());
+  std::string parts;
+  for (int i = 0; i < 900; ++i) parts += "--b\r\n\r\n";
+  message.Feed(parts);
+  CHECK(message.memory() >= before + 900 * sizeof(mime::Part));
 }
 
 TEST_CASE("An attachment is seen where there is one", "[ingest][unit]") {

@@ -17,12 +17,19 @@ IprevResult Outcome(IprevCode code, std::string_view name, std::string_view reas
   return {.code = code, .name = std::string(name), .reason = std::string(reason)};
 }
 
-// At most kMaxNames that DNS can have, in the order of the answer.
+// DNS carries any octets; what is no host name (with the underscore that is seen in practice) would
+// be read as syntax where the name is shown.
+bool IsHostName(std::string_view name) {
+  return std::all_of(name.begin(), name.end(),
+                     [](char c) { return base::IsAlnum(c) || c == '.' || c == '-' || c == '_'; });
+}
+
+// At most kMaxNames host names, in the order of the answer.
 std::vector<std::string> ClaimedNames(const base::DnsAnswer& ptr) {
   std::vector<std::string> names;
   for (const std::string& text : ptr.texts) {
     auto name = idna::ToAscii(text);
-    if (name && names.size() < kMaxNames) names.push_back(*std::move(name));
+    if (name && IsHostName(*name) && names.size() < kMaxNames) names.push_back(*std::move(name));
   }
   return names;
 }

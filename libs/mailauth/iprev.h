@@ -21,7 +21,8 @@ struct IprevResult {
   std::string reason;  // for people
 };
 
-// At most ten names are confirmed, like SPF's ptr; the rest is ignored.
+// At most ten names are confirmed, like SPF's ptr; the rest is ignored, and names with other octets
+// than letters, digits, ".", "-" and "_".
 base::DnsStep<IprevResult> CheckIprev(const base::IpAddress& ip, const base::DnsAnswers& answers);
 
 }  // namespace godwit::mailauth

@@ -43,6 +43,16 @@ dmarc::Outcome OutcomeOf(spf::ResultCode code) {
   return code == spf::ResultCode::kTempError ? dmarc::Outcome::kTempError : dmarc::Outcome::kFail;
 }
 
+// How strict a result is with the message, the strictest highest.
+int Strictness(const dmarc::Result& result) {
+  const bool fails = result.code == dmarc::ResultCode::kFail;
+  if (fails && result.disposition == dmarc::Policy::kReject) return 6;
+  if (result.code == dmarc::ResultCode::kTempError) return 5;
+  if (fails) return result.disposition == dmarc::Policy::kQuarantine ? 4 : 3;
+  if (result.code == dmarc::ResultCode::kPermError) return 2;
+  return result.code == dmarc::ResultCode::kNone ? 1 : 0;
+}
+
 std::vector<dkim::SignatureResult> HeaderTooLarge() {
   dkim::SignatureResult result;
   result.code = dkim::ResultCode::kPermError;
@@ -57,7 +67,7 @@ MessageVerifier::MessageVerifier(Options options, Envelope envelope)
       envelope_(std::move(envelope)),
       dkim_(options_.dkim, options_.now),
       arc_(options_.dkim, options_.now),
-      author_domain_(base::InvalidArgument("no From field")),
+      author_domains_(base::InvalidArgument("no From field")),
       stream_(options_.dkim.max_header_bytes,
               [this](const dkim::HeaderBlock& header, dkim::BodyHashes& body) {
                 OnHeader(header, body);
@@ -70,7 +80,7 @@ void MessageVerifier::OnHeader(const dkim::HeaderBlock& header, dkim::BodyHashes
   arc_.OnHeader(header, body);
   std::vector<std::string_view> from;
   for (const size_t index : header.Find("From")) from.push_back(header.value(index));
-  author_domain_ = dmarc::AuthorDomain(from);
+  author_domains_ = dmarc::AuthorDomains(from);
 }
 
 spf::Query MessageVerifier::SpfQuery(spf::Identity identity) const {
@@ -105,10 +115,11 @@ void MessageVerifier::AskHeader(QuestionList* questions) const {
   for (const QuestionList& keys : {dkim_.Questions(), arc_.Questions()}) {
     questions->insert(questions->end(), keys.begin(), keys.end());
   }
-  if (!author_domain_.ok()) return;
-  const QuestionList early =
-      dmarc::EarlyQuestions(*author_domain_, CandidateDomains(), options_.dmarc);
-  questions->insert(questions->end(), early.begin(), early.end());
+  if (!author_domains_.ok()) return;
+  for (const std::string& author : *author_domains_) {
+    const QuestionList early = dmarc::EarlyQuestions(author, CandidateDomains(), options_.dmarc);
+    questions->insert(questions->end(), early.begin(), early.end());
+  }
 }
 
 QuestionList MessageVerifier::Questions() const { return Questions(base::DnsAnswers()); }
@@ -124,9 +135,10 @@ QuestionList MessageVerifier::Questions(const base::DnsAnswers& answers) const {
   return {open.begin(), open.end()};
 }
 
-dmarc::Input MessageVerifier::DmarcInput(const Verdict& verdict) const {
+dmarc::Input MessageVerifier::DmarcInput(const std::string& author_domain,
+                                         const Verdict& verdict) const {
   dmarc::Input input;
-  input.author_domain = *author_domain_;
+  input.author_domain = author_domain;
   for (const dkim::SignatureResult& signature : verdict.dkim) {
     input.identifiers.push_back(
         {dmarc::Mechanism::kDkim, signature.domain, OutcomeOf(signature.code)});
@@ -166,15 +178,27 @@ bool MessageVerifier::SettleSignatures(const base::DnsAnswers& answers, Verdict*
 
 bool MessageVerifier::SettleDmarc(const base::DnsAnswers& answers, Verdict* verdict,
                                   std::set<base::DnsQuestion>* missing) const {
-  if (!author_domain_.ok()) {
-    verdict->dmarc.reason = stream_.header_too_large()
-                                ? "header too large"
-                                : std::string(base::Message(author_domain_.status()));
+  if (!author_domains_.ok()) {
+    verdict->author_unusable = stream_.header_too_large()
+                                   ? "header too large"
+                                   : std::string(base::Message(author_domains_.status()));
+    verdict->dmarc.reason = verdict->author_unusable;
     return true;
   }
-  verdict->author_domain = *author_domain_;
-  return Settle(dmarc::Evaluate(DmarcInput(*verdict), options_.dmarc, answers), &verdict->dmarc,
-                missing);
+  if (author_domains_->empty()) verdict->dmarc.reason = "no address in From";
+  // RFC 9989 §11.5: with several domains each is checked, and the strictest result counts.
+  bool settled = true;
+  for (const std::string& author : *author_domains_) {
+    dmarc::Result result;
+    const dmarc::Input input = DmarcInput(author, *verdict);
+    if (!Settle(dmarc::Evaluate(input, options_.dmarc, answers), &result, missing)) {
+      settled = false;
+    } else if (verdict->author_domain.empty() || Strictness(result) > Strictness(verdict->dmarc)) {
+      verdict->author_domain = author;
+      verdict->dmarc = std::move(result);
+    }
+  }
+  return settled;
 }
 
 base::DnsStep<Verdict> MessageVerifier::Finish(const base::DnsAnswers& answers) {

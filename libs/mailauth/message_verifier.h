@@ -71,7 +71,7 @@ class MessageVerifier {
  private:
   void OnHeader(const dkim::HeaderBlock& header, dkim::BodyHashes& body);
   spf::Query SpfQuery(spf::Identity identity) const;
-  dmarc::Input DmarcInput(const Verdict& verdict) const;
+  dmarc::Input DmarcInput(const std::string& author_domain, const Verdict& verdict) const;
   std::vector<std::string> CandidateDomains() const;
   void AskConnection(const base::DnsAnswers& answers,
                      std::vector<base::DnsQuestion>* questions) const;
@@ -88,7 +88,7 @@ class MessageVerifier {
   Envelope envelope_;
   dkim::SignatureChecker dkim_;
   arc::ChainChecker arc_;
-  absl::StatusOr<std::string> author_domain_;
+  absl::StatusOr<std::vector<std::string>> author_domains_;
   dkim::MessageStream stream_;
 };
 

@@ -110,12 +110,65 @@ TEST_CASE("RFC 7208 §2.4: the null sender stands for HELO in DMARC too", "[mail
   CHECK(verdict.authentication_results.find("smtp.mailfrom") == std::string::npos);
 }
 
-TEST_CASE("RFC 9989 §5.3.1: without one From, DMARC does not apply", "[mailauth][unit]") {
-  const Verdict verdict =
-      Verify({"From: a@example.org\r\nFrom: b@example.com\r\n\r\n"}, Zone(), TestEnvelope());
+// Once a forger had only to write From twice, or wrongly, and p=reject was not looked at: the
+// verdict was "none", like that of a domain without policy. Now it says that the author is
+// unusable.
+TEST_CASE("RFC 9989 §5.3.1: without one From that can be read, the author is unusable",
+          "[mailauth][unit]") {
+  struct Row {
+    std::string header;
+    std::string why;
+  };
+  const Row row = GENERATE(values<Row>({
+      {"From: a@example.org\r\nFrom: b@example.com\r\n\r\n", "more than one From field"},
+      {"From: b@example.com\r\nfrom : a@example.org\r\n\r\n", "more than one From field"},
+      {"To: b@example.com\r\n\r\n", "no From field"},
+      {"\r\nFrom: a@example.org\r\n\r\n", "no From field"},
+      {"", "no From field"},
+      {"From: <a@example.org> junk\r\n\r\n", "text behind >"},
+  }));
+  CAPTURE(row.header);
+  const Verdict verdict = Verify({row.header}, Zone(), TestEnvelope());
   CHECK(verdict.dmarc.code == dmarc::ResultCode::kNone);
-  CHECK(verdict.dmarc.reason == "more than one From field");
+  CHECK(verdict.author_unusable == row.why);
+  CHECK(verdict.dmarc.reason == row.why);
   CHECK(verdict.author_domain.empty());
+}
+
+TEST_CASE("A From that names nobody is no error, and nothing for DMARC", "[mailauth][unit]") {
+  const Verdict verdict = Verify({"From: Undisclosed:;\r\n\r\n"}, Zone(), TestEnvelope());
+  CHECK(verdict.dmarc.code == dmarc::ResultCode::kNone);
+  CHECK(verdict.author_unusable.empty());
+}
+
+// The second bypass: an address of one's own beside the forged one.
+TEST_CASE("RFC 9989 §11.5: of several author domains the strictest result counts",
+          "[mailauth][unit]") {
+  struct Row {
+    std::string from;
+    dmarc::ResultCode code;
+    std::string domain;
+  };
+  testing::FakeZone zone = Zone();
+  zone.Add("_dmarc.soft.example TXT \"v=DMARC1; p=quarantine\"");
+  zone.Add("_dmarc.open.example TXT \"v=DMARC1; p=none\"");
+  zone.Add("_dmarc.slow.example TEMPFAIL");
+  const Row row = GENERATE(values<Row>({
+      {"a@example.org, x@probe.example", dmarc::ResultCode::kFail, "example.org"},
+      {"x@probe.example, a@example.org", dmarc::ResultCode::kFail, "example.org"},
+      {"x@soft.example, a@slow.example, a@example.org", dmarc::ResultCode::kFail, "example.org"},
+      {"x@soft.example, a@slow.example", dmarc::ResultCode::kTempError, "slow.example"},
+      {"x@open.example, x@soft.example", dmarc::ResultCode::kFail, "soft.example"},
+      {"x@open.example, x@probe.example", dmarc::ResultCode::kFail, "open.example"},
+      {"a@example.org.", dmarc::ResultCode::kFail, "example.org"},
+  }));
+  CAPTURE(row.from);
+  const Verdict verdict =
+      Verify({"From: " + row.from + "\r\n\r\n"}, zone, TestEnvelope("198.51.100.1"));
+  CHECK(verdict.dmarc.code == row.code);
+  CHECK(verdict.author_domain == row.domain);
+  CHECK(verdict.dmarc.author_domain == row.domain);
+  CHECK(verdict.author_unusable.empty());
 }
 
 TEST_CASE("Mail of a trusted listener has no connection to check", "[mailauth][unit]") {
@@ -135,6 +188,7 @@ TEST_CASE("A header beyond the limit still has a verdict", "[mailauth][unit]") {
   REQUIRE(verdict.dkim.size() == 1);
   CHECK(verdict.dkim[0].code == dkim::ResultCode::kPermError);
   CHECK(verdict.dmarc.code == dmarc::ResultCode::kNone);
+  CHECK(verdict.author_unusable == "header too large");
 }
 
 TEST_CASE("Everything is asked before the end of the message", "[mailauth][unit]") {
@@ -182,6 +236,12 @@ TEST_CASE("RFC 8601 §3: iprev", "[mailauth][unit]") {
       {"1.2.0.192.in-addr.arpa PTR a.example\n1.2.0.192.in-addr.arpa PTR b.example\nb.example A "
        "192.0.2.1",
        IprevCode::kPass, "b.example"},
+      // DNS carries any octets, and this name once stood in Received as it was.
+      {"1.2.0.192.in-addr.arpa PTR x([127.0.0.1])\nx([127.0.0.1]) A 192.0.2.1",
+       IprevCode::kPermError, ""},
+      {"1.2.0.192.in-addr.arpa PTR x;y.example\n1.2.0.192.in-addr.arpa PTR b_1.example\n"
+       "b_1.example A 192.0.2.1",
+       IprevCode::kPass, "b_1.example"},
   }));
   CAPTURE(row.zone);
   const testing::FakeZone zone(row.zone);

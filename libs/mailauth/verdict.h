@@ -31,7 +31,11 @@ struct Verdict {
   bool arc_trusted = false;
   IprevResult iprev;
   bool connection_checked = true;
-  std::string author_domain;  // "" when DMARC does not apply; dmarc.reason says why
+  // Whom `dmarc` is about; of several domains the one with the strictest result. "" when DMARC does
+  // not apply; dmarc.reason says why.
+  std::string author_domain;
+  // Why nobody can tell whom the message is from (libs/dmarc/author.h): "" for nearly all mail.
+  std::string author_unusable;
   bool header_too_large = false;
   // Values of header fields, without name and last CRLF, folded.
   std::string authentication_results;

@@ -103,6 +103,7 @@ class Parser::Impl {
   void Feed(std::string_view chunk);
   bool header_complete() const { return top_done_; }
   std::string_view header() const { return top_done_ ? top_header_ : header_; }
+  size_t memory() const;
   Summary Finish();
 
  private:
@@ -427,6 +428,13 @@ std::string Parser::Impl::Preview() const {
   return preview;
 }
 
+// Fields of a header that was parsed stand in its part, or the envelope, once more.
+size_t Parser::Impl::memory() const {
+  return header_.capacity() + 2 * top_header_.capacity() + part_header_bytes_ +
+         parts_ * sizeof(Part) + frames_.capacity() * sizeof(Frame) + line_.capacity() +
+         plain_.body.capacity() + html_.body.capacity();
+}
+
 Summary Parser::Impl::Finish() {
   const bool candidate = line_size_ > 0 && (mode_ == Mode::kHeader || held_);
   const Delimiter delimiter = candidate ? FindDelimiter(line_) : Delimiter{};
@@ -452,6 +460,7 @@ Parser& Parser::operator=(Parser&&) noexcept = default;
 void Parser::Feed(std::string_view chunk) { impl_->Feed(chunk); }
 bool Parser::header_complete() const { return impl_->header_complete(); }
 std::string_view Parser::header() const { return impl_->header(); }
+size_t Parser::memory() const { return impl_->memory(); }
 Summary Parser::Finish() { return impl_->Finish(); }
 
 Summary ParseMessage(std::string_view message, const Limits& limits) {

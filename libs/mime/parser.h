@@ -53,6 +53,9 @@ class Parser {
   // until the next Feed.
   std::string_view header() const;
 
+  // Octets held now, an estimate: headers, parts and what the preview is made from. O(1).
+  size_t memory() const;
+
   // Call once; afterwards only destruction or assignment is allowed.
   Summary Finish();
 

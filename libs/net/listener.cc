@@ -262,6 +262,27 @@ base::Task<void> Listener::Acceptor::ReadProxyHeader(std::shared_ptr<Acceptor> s
 // --- Listener
 // -------------------------------------------------------------------------------------
 
+namespace {
+
+// Who may say on whose behalf it connects. No proxies stand in more than the widest private
+// networks, 10.0.0.0/8 (RFC 1918) and fc00::/7 (RFC 4193); wider than that is "anybody".
+absl::Status CheckProxySources(const std::vector<Network>& sources) {
+  if (sources.empty()) {
+    return base::InvalidArgument("a PROXY protocol listener needs the sources it trusts");
+  }
+  for (const Network& source : sources) {
+    const int widest = source.address.is_v4() ? 8 : 7;
+    if (source.prefix_bits >= widest) continue;
+    return base::InvalidArgument(
+        "PROXY protocol source " + source.address.ToString() + "/" +
+        std::to_string(source.prefix_bits) + " is wider than /" + std::to_string(widest) +
+        ": everybody in it could claim any client address; name the proxies");
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
+
 absl::StatusOr<std::unique_ptr<Listener>> Listener::Start(ReactorPool* pool, ListenOptions options,
                                                           Handler handler) {
   std::vector<Reactor*> reactors;
@@ -277,9 +298,7 @@ absl::StatusOr<std::unique_ptr<Listener>> Listener::Start(Reactor* reactor, List
 absl::StatusOr<std::unique_ptr<Listener>> Listener::StartOn(const std::vector<Reactor*>& reactors,
                                                             ListenOptions options,
                                                             Handler handler) {
-  if (options.proxy_protocol && options.proxy_sources.empty()) {
-    return base::InvalidArgument("a PROXY protocol listener needs the sources it trusts");
-  }
+  if (options.proxy_protocol) GODWIT_RETURN_IF_ERROR(CheckProxySources(options.proxy_sources));
   std::unique_ptr<Listener> listener(new Listener());
   Endpoint endpoint = OnThisMachine(options.endpoint);
   if (endpoint.port != 0) GODWIT_RETURN_IF_ERROR(CheckFree(endpoint));

@@ -245,6 +245,24 @@ ListenOptions Proxied(std::string_view source) {
   return options;
 }
 
+// proxy_sources: ["0.0.0.0/0"] was taken without a word: anybody could say to be anybody.
+TEST_CASE("A PROXY listener that would believe everybody does not start", "[net][listener]") {
+  Reactor reactor;
+  const auto start = [&](std::string_view source) {
+    return Listener::Start(&reactor, Proxied(source), StartEcho).status();
+  };
+  for (const std::string_view wide : {"0.0.0.0/0", "128.0.0.0/1", "10.0.0.0/7", "::/0", "fc00::/6"}) {
+    CAPTURE(wide);
+    const absl::Status status = start(wide);
+    CHECK(status.code() == absl::StatusCode::kInvalidArgument);
+    CHECK(base::Message(status).find(wide) != std::string_view::npos);
+  }
+  for (const std::string_view narrow : {"10.0.0.0/8", "192.0.2.1", "fc00::/7", "2001:db8::1"}) {
+    CAPTURE(narrow);
+    CHECK(start(narrow).ok());
+  }
+}
+
 TEST_CASE("Behind a proxy the peer is the real client", "[net][listener]") {
   Reactor reactor;
   auto listener = Listener::Start(&reactor, Proxied("127.0.0.0/8"), StartEcho);

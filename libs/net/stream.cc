@@ -122,8 +122,9 @@ absl::StatusOr<size_t> Stream::ReadSome(char* to, size_t size) {
 
 base::Task<Input> Stream::Read(absl::Duration idle_timeout) {
   Input input;
+  const absl::Duration deadline = reactor()->Now() + idle_timeout;
   while (true) {
-    input.event = co_await WaitReadable(idle_timeout);
+    input.event = co_await WaitReadable(deadline - reactor()->Now());
     if (input.event == Ready::kClosed) input.status = ClosedHere();
     if (input.event != Ready::kReadable) co_return input;
     input.buffer = reactor()->BorrowBuffer();
@@ -136,6 +137,11 @@ base::Task<Input> Stream::Read(absl::Duration idle_timeout) {
     if (!size.ok()) {
       input.event = Ready::kClosed;
       input.status = size.status();
+      co_return input;
+    }
+    // Half a TLS record: were the wait to begin anew, a peer could live on an octet at a time.
+    if (reactor()->Now() >= deadline) {
+      input.event = Ready::kTimeout;
       co_return input;
     }
   }

@@ -89,7 +89,7 @@ class Stream {
   // broken TLS record.
   absl::StatusOr<size_t> ReadSome(char* to, size_t size);
   // WaitReadable and ReadSome into a borrowed buffer, until there are bytes. kReadable always
-  // carries at least one byte.
+  // carries at least one byte; TLS records that do not become one do not prolong the wait.
   base::Task<Input> Read(absl::Duration idle_timeout);
   // True when bytes can be read without the kernel: decrypted and not yet taken.
   bool HasBufferedInput() const;

@@ -552,6 +552,42 @@ TEST_CASE("An end without close_notify is DataLoss", "[net][tls]") {
   CHECK(reactor.RunUntilDone(Truncated(&reactor)));
 }
 
+// One octet of a record that never ends, until the other side has had enough.
+base::Task<void> Drip(Reactor* reactor, Stream* stream, bool* stop) {
+  const std::string_view header("\x17\x03\x03\x40\x00", 5);
+  CHECK(send(stream->fd(), header.data(), header.size(), 0) == 5);
+  for (int i = 0; i < 2000 && !*stop; ++i) {
+    CHECK(send(stream->fd(), "x", 1, 0) == 1);
+    co_await reactor->Sleep(absl::Milliseconds(2));
+  }
+  *stop = true;
+}
+
+base::Task<bool> DripTest(Reactor* reactor) {
+  auto [client, server] = Stream::Pair(reactor);
+  co_await Connect(reactor, client.get(), server.get());
+  bool stop = false;
+  base::Spawn(Drip(reactor, client.get(), &stop));
+  const absl::Duration before = reactor->Now();
+  const Input input = co_await server->Read(absl::Milliseconds(100));
+  const absl::Duration took = reactor->Now() - before;
+  CHECK(input.event == Ready::kTimeout);
+  CHECK(took >= absl::Milliseconds(100));
+  CHECK(took < absl::Seconds(2));
+  const bool stopped_early = !stop;
+  stop = true;
+  co_await reactor->Sleep(absl::Milliseconds(50));
+  co_return stopped_early;
+}
+
+// Each octet of a record began the whole timeout anew: 16 KiB of them kept a session for weeks.
+TEST_CASE("A record that comes an octet at a time does not prolong a read", "[net][tls]") {
+  Reactor::Options options;
+  options.sweep_period = absl::Milliseconds(10);
+  Reactor reactor(options);
+  CHECK(reactor.RunUntilDone(DripTest(&reactor)));
+}
+
 base::Task<bool> Damaged(Reactor* reactor) {
   auto [client, server] = Stream::Pair(reactor);
   co_await Connect(reactor, client.get(), server.get());

@@ -115,8 +115,7 @@ class World {
     server_.reset();
   }
 
-  void Start(uint16_t port) {
-    ServerOptions options;
+  void Start(uint16_t port, ServerOptions options = {}) {
     options.address = "127.0.0.1:" + std::to_string(port);
     options.tls = FilesOf("echo");
     options.callers = {{"/godwit.rpc.test.Echo/Say", {"alice"}},
@@ -309,6 +308,33 @@ TEST_CASE("A client stream carries many requests and one reply", "[rpc][net]") {
   const auto reply = base::RunBlocking(SendAll(stub.get(), count, -1));
   REQUIRE(reply.ok());
   CHECK(reply->text().size() == static_cast<size_t>(count));
+}
+
+base::Task<bool> SendUntilCut(Echo::Stub* stub, absl::Duration patience) {
+  auto stream = ClientStream<SayRequest, SayReply>::Open(stub, &AsyncEcho::Collect, {});
+  const absl::Time end = absl::Now() + patience;
+  absl::Status sent;
+  while (sent.ok() && absl::Now() < end) {
+    sent = co_await stream->Write(Text("x"));
+    absl::SleepFor(absl::Milliseconds(10));
+  }
+  const absl::StatusOr<SayReply> reply = co_await stream->Finish();
+  CHECK((reply.ok() || absl::IsUnavailable(reply.status())));
+  co_return !reply.ok();
+}
+
+// A message that took minutes to arrive was deferred at every attempt: the age of the connection to
+// auth-verifier and its grace were up before the message had come.
+TEST_CASE("A stream goes on beyond the age of its connection, for the grace", "[rpc][net]") {
+  World world;
+  ServerOptions options;
+  options.max_connection_age = absl::Milliseconds(100);
+  options.max_connection_grace = GENERATE(absl::Milliseconds(100), absl::Minutes(1));
+  const bool is_long = options.max_connection_grace == absl::Minutes(1);
+  world.Start(world.Stop(), options);
+  const auto stub = world.StubOf("bob");
+  const bool cut = base::RunBlocking(SendUntilCut(stub.get(), absl::Seconds(is_long ? 1 : 20)));
+  CHECK(cut != is_long);
 }
 
 TEST_CASE("A server may end a client stream early; Finish has the reason", "[rpc][net]") {

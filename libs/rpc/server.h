@@ -16,8 +16,8 @@
 // (grpc.health.v1) and reflection are open to every daemon of our CA. Start() refuses `callers`
 // that name a method that does not exist, or leave out a method of a service they name.
 //
-// Handlers: serve.h (coroutines) in rpc_service.cc. Connections live five minutes at most, so that
-// clients find new replicas.
+// Handlers: serve.h (coroutines) in rpc_service.cc. Connections take new calls for five minutes, so
+// that clients find new replicas; calls that run then have max_connection_grace to end.
 
 #include <cstdint>
 #include <map>
@@ -45,6 +45,8 @@ struct ServerOptions {
   Callers callers;
   int max_message_bytes = 4 << 20;
   absl::Duration max_connection_age = absl::Minutes(5);
+  // Longer than the longest call: one that begins right before the age is reached, and goes on for
+  // longer than this, is cut with UNAVAILABLE.
   absl::Duration max_connection_grace = absl::Seconds(30);
 };
 

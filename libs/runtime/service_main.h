@@ -14,7 +14,8 @@
 // It reads the configuration (yaml_config.h), sets up logs, opens the metrics listener (/metrics,
 // /healthz: the process lives, /readyz: it serves), and then: Start(), ready, wait for a signal.
 // SIGTERM or SIGINT: not ready, a pause in which load balancers notice, Drain(), exit 0. A second
-// one ends at once. SIGHUP: log file opened anew, Reload(). SIGPIPE is ignored.
+// one ends at once. Nothing is destroyed after Drain(): what must be done at the end stands there.
+// SIGHUP: log file opened anew, Reload(). SIGPIPE is ignored.
 //
 // The constructor blocks the signals for all threads: it must come before any thread is made. The
 // settings of all daemons are the section `common` of each Config message
@@ -80,7 +81,8 @@ class ServiceMain {
   // Where the metrics listener listens; 0 when it is off or not open yet.
   uint16_t metrics_port() const;
 
-  // Runs the service until a signal ends it; the exit code.
+  // Runs the service until a signal ends it, and then the process, with exit code 0 and without
+  // destructors (see service_main.cc). Returns only when the service can't start: the exit code.
   int Run(Service* service);
 
  private:

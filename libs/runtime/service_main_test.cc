@@ -67,6 +67,7 @@ class Recorder : public Service {
     Say(std::string("reload ") + (obs::Enabled(obs::Level::kDebug) ? "debug" : "info"));
     return absl::OkStatus();
   }
+  ~Recorder() override { Say("destroyed"); }
   void Drain(absl::Duration grace) override {
     Say("ready " + Get(main_->metrics_port(), "/readyz").substr(9, 3));
     Say("drain " + absl::FormatDuration(grace));
@@ -157,6 +158,23 @@ TEST_CASE("A daemon starts, is ready, reloads, drains and ends with 0", "[runtim
   CHECK(child.Line() == "ready 503");
   CHECK(child.Line() == "drain 3s");
   CHECK(child.Line() == "end");
+  CHECK(child.Wait() == 0);
+  unlink(path.c_str());
+}
+
+// smtp-ingress cut a session that waited for auth-verifier; the answer came while its reactors were
+// being destroyed, and was posted to freed memory. A daemon that has drained destroys nothing.
+TEST_CASE("After the drain the process ends, with nothing destroyed under late callbacks",
+          "[runtime][process]") {
+  const std::string path =
+      WriteFile("common: {metrics_listen: '127.0.0.1:0', drain: {grace: 3s}}\n");
+  Child child([&](int fd) { return RunRecorder(fd, path, false); });
+  child.Line();
+  REQUIRE(child.Line() == "log ready");
+  child.Signal(SIGTERM);
+  CHECK(child.Line() == "ready 503");
+  CHECK(child.Line() == "drain 3s");
+  CHECK(child.Line() == "end");  // and not "destroyed"
   CHECK(child.Wait() == 0);
   unlink(path.c_str());
 }

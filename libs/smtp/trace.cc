@@ -1,7 +1,18 @@
 #include "libs/smtp/trace.h"
 
+#include <algorithm>
+
+#include "libs/base/ascii.h"
+
 namespace godwit::smtp {
 namespace {
+
+// What a comment may hold without being read as its end.
+bool IsHostName(std::string_view name) {
+  return !name.empty() && std::all_of(name.begin(), name.end(), [](char c) {
+    return base::IsAlnum(c) || c == '.' || c == '-' || c == '_';
+  });
+}
 
 // RFC 5321 §4.4 Extended-Domain: Domain FWS "(" TCP-info ")".
 std::string FromClause(const ReceivedField& field) {
@@ -9,7 +20,7 @@ std::string FromClause(const ReceivedField& field) {
   std::string out = "from ";
   out += field.greeting_name.empty() ? literal : field.greeting_name;
   out += " (";
-  if (!field.reverse_name.empty()) {
+  if (IsHostName(field.reverse_name)) {
     out += field.reverse_name;
     out += ' ';
   }

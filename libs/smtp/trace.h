@@ -27,7 +27,7 @@ std::string WithProtocolName(const WithProtocol& with);
 
 struct ReceivedField {
   std::string greeting_name;  // of EHLO or HELO; "" when none: the client's literal is written
-  std::string reverse_name;   // of the client, confirmed; "" unknown
+  std::string reverse_name;   // of the client, confirmed; "" unknown; left out if no host name
   base::IpAddress client;
   std::string by;  // our host name
   WithProtocol with;

@@ -40,6 +40,15 @@ TEST_CASE("WriteReceived leaves out what there is not", "[smtp][unit]") {
         "\tMon, 02 Jan 2006 15:04:05 +0000\r\n");
 }
 
+// The owner of an address writes its PTR record, and DNS takes any octets: one client's name closed
+// the comment and went on with clauses of its own.
+TEST_CASE("A reverse name that is no host name stays out of Received", "[smtp][unit]") {
+  ReceivedField field = Field();
+  field.reverse_name = GENERATE(as<std::string>(), "x) by trusted.example (", "a b", "x\\", "x;y",
+                                "x\r\nX-Evil: 1", "b\xc3\xbc.example", "x\"");
+  CHECK(WriteReceived(field).starts_with("Received: from client.example ([192.0.2.7])\r\n"));
+}
+
 TEST_CASE("A UTF-8 recipient stands in Received only with UTF8SMTP (RFC 6531 §3.7.3)",
           "[smtp][unit]") {
   ReceivedField field = Field();

@@ -53,7 +53,7 @@ const db::Statement kAccount("admin_account", Scope::kOneAccount, Access::kRead,
   FROM accounts WHERE account_id = $1)sql");
 const db::Statement kAccounts("admin_accounts", Scope::kBatch, Access::kRead, R"sql(
   SELECT account_id, name, disabled, quota_bytes, used_bytes, email_count, created_at
-  FROM accounts WHERE name > $1 ORDER BY name, account_id LIMIT $2)sql");
+  FROM accounts WHERE (name, account_id) > ($1, $2) ORDER BY name, account_id LIMIT $3)sql");
 const db::Statement kTheirAddresses("admin_their_addresses", Scope::kDirectory, Access::kRead,
                                     "SELECT account_id, local_part || '@' || domain FROM addresses "
                                     "WHERE account_id = ANY ($1) ORDER BY 2");
@@ -308,9 +308,10 @@ absl::StatusOr<Account> GetAccount(db::Connection& connection, AccountId account
 }
 
 absl::StatusOr<std::vector<Account>> ListAccounts(db::Connection& connection,
-                                                  std::string_view after, int limit) {
-  GODWIT_ASSIGN_OR_RETURN(auto rows,
-                          connection.Execute(kAccounts, Params().Text(after).Int(limit)));
+                                                  const Account& after, int limit) {
+  Params params;
+  params.Text(after.name).Int(ToInt(after.id)).Int(limit);
+  GODWIT_ASSIGN_OR_RETURN(auto rows, connection.Execute(kAccounts, params));
   std::vector<Account> accounts;
   for (db::Row row : rows) accounts.push_back(AccountFrom(row));
   GODWIT_RETURN_IF_ERROR(FillFromDirectory(connection, &accounts));

@@ -61,9 +61,9 @@ absl::StatusOr<AccountId> AddAccount(db::Connection& connection, std::string_vie
 // catch-alls that lead to it go too.
 absl::Status RemoveAccount(db::Connection& connection, AccountId account);
 absl::StatusOr<Account> GetAccount(db::Connection& connection, AccountId account);
-// In order of name; `after` is the last name of the page before.
+// In order of name and id, for names are not unique: the page behind the last of the page before.
 absl::StatusOr<std::vector<Account>> ListAccounts(db::Connection& connection,
-                                                  std::string_view after = "", int limit = 1000);
+                                                  const Account& after = {}, int limit = 1000);
 absl::Status SetAccountDisabled(db::Connection& connection, AccountId account, bool disabled);
 absl::Status SetQuota(db::Connection& connection, AccountId account, int64_t bytes);
 absl::Status SetAdmin(db::Connection& connection, AccountId account, bool admin, absl::Time now);

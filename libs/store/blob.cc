@@ -15,32 +15,22 @@ using db::Access;
 using db::Params;
 using db::Scope;
 
-const db::Statement kWrite("blob_write", Scope::kOneAccount, Access::kWrite, R"sql(
-  INSERT INTO blob_chunks (account_id, blob_id, seq, size, codec, data)
-  SELECT $1, $2, c.seq, c.size, c.codec, c.data
-  FROM unnest($3, $4, $5, $6) c(seq, size, codec, data))sql");
+const db::Statement kWrite("blob_write", Scope::kOneAccount, Access::kWrite,
+                           "SELECT stage_chunk($1, $2, $3, $4, $5, $6, $7)");
 
 const db::Statement kRead("blob_read", Scope::kOneAccount, Access::kRead, R"sql(
   SELECT seq, size, codec, data FROM blob_chunks
   WHERE account_id = $1 AND blob_id = $2 AND seq BETWEEN $3 AND $4 ORDER BY seq)sql");
-
-const db::Statement kRemove("blob_remove", Scope::kOneAccount, Access::kWrite,
-                            "DELETE FROM blob_chunks WHERE account_id = $1 AND blob_id = $2");
 
 const db::Statement kHeaders("blob_headers", Scope::kOneAccount, Access::kRead, R"sql(
   SELECT blob_id, seq, size, codec, data FROM blob_chunks
   WHERE account_id = $1 AND blob_id = ANY ($2) AND seq = 0)sql");
 
 const db::Statement kStage("blob_stage", Scope::kOneAccount, Access::kWrite,
-                           "INSERT INTO staged_blobs (account_id, blob_id, expires_at) "
-                           "VALUES ($1, $2, $3)");
+                           "SELECT stage_blob($1, $2, $3)");
 
-// The chunks go with the sweep.
-const db::Statement kDrop("blob_drop", Scope::kOneAccount, Access::kWrite, R"sql(
-  WITH dropped AS (DELETE FROM staged_blobs WHERE account_id = $1 AND blob_id = $2
-                   RETURNING account_id, blob_id)
-  INSERT INTO dead_blobs (account_id, blob_id, died_at)
-  SELECT account_id, blob_id, '-infinity' FROM dropped)sql");
+const db::Statement kDrop("blob_drop", Scope::kOneAccount, Access::kWrite,
+                          "SELECT drop_staged_blob($1, $2)");
 
 const db::Statement kSweep("blob_sweep", Scope::kBatch, Access::kWrite,
                            "SELECT sweep_blobs($1, $2, $3)");
@@ -68,21 +58,11 @@ Chunk ChunkFrom(const db::Row& row, int column) {
 
 class PostgresChunkStore : public ChunkStore {
  public:
-  absl::Status Write(db::Connection& connection, AccountId account, BlobId blob,
-                     std::span<const Chunk> chunks) override {
-    std::vector<int64_t> seqs;
-    std::vector<int64_t> sizes;
-    std::vector<int64_t> codecs;
-    std::vector<std::string_view> data;
-    for (const Chunk& chunk : chunks) {
-      seqs.push_back(chunk.seq);
-      sizes.push_back(chunk.size);
-      codecs.push_back(chunk.codec);
-      data.push_back(chunk.data);
-    }
+  absl::Status Write(db::Connection& connection, AccountId account, BlobId blob, const Chunk& chunk,
+                     absl::Time expires) override {
     Params params;
-    params.Int(ToInt(account)).Int(ToInt(blob)).Ints(seqs).Ints(sizes).Ints(codecs);
-    params.BytesArray(data);
+    params.Int(ToInt(account)).Int(ToInt(blob)).Int(chunk.seq).Int(chunk.size).Int(chunk.codec);
+    params.Bytes(chunk.data).Time(expires);
     return connection.Execute(kWrite, params).status();
   }
 
@@ -94,10 +74,6 @@ class PostgresChunkStore : public ChunkStore {
     std::vector<Chunk> chunks;
     for (db::Row row : rows) chunks.push_back(ChunkFrom(row, 0));
     return chunks;
-  }
-
-  absl::Status Remove(db::Connection& connection, AccountId account, BlobId blob) override {
-    return connection.Execute(kRemove, Params().Int(ToInt(account)).Int(ToInt(blob))).status();
   }
 };
 
@@ -201,14 +177,15 @@ absl::StatusOr<StagedBlob> StageBlob(db::Connection& connection, AccountId accou
   return staged;
 }
 
-absl::Status StageChunk(db::Connection& connection, StagedBlob* staged, std::string_view octets) {
+absl::Status StageChunk(db::Connection& connection, StagedBlob* staged, std::string_view octets,
+                        absl::Time expires) {
   const bool short_before = staged->body_size % static_cast<int64_t>(kChunkSize) != 0;
   if (octets.empty() || octets.size() > kChunkSize || short_before) {
     return base::InvalidArgument("chunks are whole but the last one");
   }
   const Chunk chunk = EncodeChunk(staged->next_seq, octets);
   GODWIT_RETURN_IF_ERROR(ChunkStore::Postgres()->Write(connection, staged->account, staged->blob,
-                                                       std::span(&chunk, 1)));
+                                                       chunk, expires));
   ++staged->next_seq;
   staged->body_size += static_cast<int64_t>(octets.size());
   return absl::OkStatus();

@@ -45,12 +45,12 @@ absl::StatusOr<std::string> DecodeChunk(const Chunk& chunk);
 class ChunkStore {
  public:
   virtual ~ChunkStore() = default;
+  // Of a staged blob, which is kept until `expires` at least; FailedPrecondition when it is gone.
   virtual absl::Status Write(db::Connection& connection, AccountId account, BlobId blob,
-                             std::span<const Chunk> chunks) = 0;
+                             const Chunk& chunk, absl::Time expires) = 0;
   // Chunks first..last that exist, ascending.
   virtual absl::StatusOr<std::vector<Chunk>> Read(db::Connection& connection, AccountId account,
                                                   BlobId blob, int32_t first, int32_t last) = 0;
-  virtual absl::Status Remove(db::Connection& connection, AccountId account, BlobId blob) = 0;
 
   // The one in PostgreSQL; lives for ever.
   static ChunkStore* Postgres();
@@ -89,13 +89,16 @@ struct StagedBlob {
 // local recipient; further recipients get a copy at delivery.
 absl::StatusOr<StagedBlob> StageBlob(db::Connection& connection, AccountId account,
                                      base::RandomSource* random, absl::Time expires);
-// Adds the next chunk: kChunkSize octets, fewer only for the last one.
-absl::Status StageChunk(db::Connection& connection, StagedBlob* staged, std::string_view octets);
+// Adds the next chunk: kChunkSize octets, fewer only for the last one. A body that still arrives is
+// kept until `expires` at least. FailedPrecondition when it has expired and was swept.
+absl::Status StageChunk(db::Connection& connection, StagedBlob* staged, std::string_view octets,
+                        absl::Time expires = absl::InfinitePast());
 // Gives it up at once (the session ended); the sweep would do it too.
 absl::Status DropStagedBlob(db::Connection& connection, const StagedBlob& staged);
 
 // Removes expired staged blobs and the chunks of emails that were destroyed before `dead_before`,
-// at most `limit` blobs. Returns how many. Run from one daemon or several, every minute or so.
+// at most `limit` of each. Returns how many; with `limit` or more there may be others: call it again.
+// Run from one daemon or several, every minute or so.
 absl::StatusOr<int64_t> SweepBlobs(db::Connection& connection, absl::Time now,
                                    absl::Time dead_before, int limit = 100);
 

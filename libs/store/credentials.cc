@@ -1,5 +1,6 @@
 #include "libs/store/credentials.h"
 
+#include "libs/base/ascii.h"
 #include "libs/base/status.h"
 #include "libs/store/directory.h"
 
@@ -43,6 +44,9 @@ const db::Statement kSet("credentials_set", DbScope::kOneAccount, Access::kWrite
 const db::Statement kRemove("credentials_remove", DbScope::kOneAccount, Access::kWrite,
                             "DELETE FROM credentials WHERE account_id = $1 AND name = $2");
 
+// An address that no account has.
+constexpr std::string_view kNobody = " @invalid";
+
 // RFC 5802 wants a salt that is hard to guess twice; 16 octets are what servers commonly take.
 constexpr size_t kSaltSize = 16;
 
@@ -68,30 +72,36 @@ ScramVerifier VerifierFrom(const db::Row& row, int column) {
 
 absl::StatusOr<std::optional<Login>> LookupLogin(db::Connection& connection,
                                                  std::string_view address) {
-  auto parts = SplitAddress(address);
-  if (!parts.ok()) return std::optional<Login>();
-  auto account = FindAccount(connection, address);
-  if (account.status().code() == absl::StatusCode::kNotFound) return std::optional<Login>();
+  // Everybody costs the same two round trips, so that time does not tell who has an account: a name
+  // that no account can have is looked up as another one that nobody has.
+  const bool text = base::IsUtf8(address) && address.find('\0') == std::string_view::npos;
+  auto parts = SplitAddress(text ? address : kNobody);
+  if (!parts.ok()) parts = SplitAddress(kNobody);
+  GODWIT_RETURN_IF_ERROR(parts.status());
+  const std::string name = parts->local_part + "@" + parts->domain;
+  auto account = FindAccount(connection, name);
+  if (account.status().code() == absl::StatusCode::kNotFound) account = AccountId::kNone;
   GODWIT_RETURN_IF_ERROR(account.status());
 
   const Params by_account = std::move(Params().Int(ToInt(*account)));
-  GODWIT_ASSIGN_OR_RETURN(auto rows, connection.Execute(kAccount, by_account));
-  if (rows.empty()) return std::optional<Login>();
+  const std::vector<db::Connection::Call> calls = {
+      {&kAccount, by_account}, {&kVerifiers, by_account}, {&kAdmin, by_account}};
+  GODWIT_ASSIGN_OR_RETURN(auto results,
+                          connection.ExecutePipeline(calls, db::Isolation::kSnapshotReadOnly));
+  if (results[0].empty()) return std::optional<Login>();
   Login login;
   login.account = *account;
-  login.disabled = rows[0].Bool(0);
-  login.address = parts->local_part + "@" + parts->domain;
-  login.sha256 = ScramFrom(rows[0], 1);
-  login.sha1 = ScramFrom(rows[0], 3);
-  GODWIT_ASSIGN_OR_RETURN(auto verifiers, connection.Execute(kVerifiers, by_account));
-  for (db::Row row : verifiers) {
+  login.disabled = results[0][0].Bool(0);
+  login.address = name;
+  login.sha256 = ScramFrom(results[0][0], 1);
+  login.sha1 = ScramFrom(results[0][0], 3);
+  for (db::Row row : results[1]) {
     Credential credential = CredentialFrom(row);
     credential.sha256 = VerifierFrom(row, 4);
     credential.sha1 = VerifierFrom(row, 6);
     login.credentials.push_back(std::move(credential));
   }
-  GODWIT_ASSIGN_OR_RETURN(auto admin, connection.Execute(kAdmin, by_account));
-  login.admin = !admin.empty();
+  login.admin = !results[2].empty();
   return std::optional<Login>(std::move(login));
 }
 

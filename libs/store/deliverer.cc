@@ -1,5 +1,6 @@
 #include "libs/store/deliverer.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "libs/base/status.h"
@@ -17,13 +18,17 @@ bool ConcernsAll(const absl::Status& status) {
   return base::IsRetryable(status) || status.code() == absl::StatusCode::kUnknown;
 }
 
+// Each takes kBriefWait when the account stays locked: ten seconds.
+constexpr int kMaxPostponed = 50;
+
 }  // namespace
 
 Deliverer::Deliverer(db::Pool* pool, DelivererOptions options) : pool_(pool), options_(options) {}
 
 Deliverer::~Deliverer() {
   std::unique_lock lock(mutex_);
-  idle_.wait(lock, [this] { return running_ == 0 && queue_.empty(); });
+  stopping_ = true;
+  idle_.wait(lock, [this] { return running_ == 0 && !retrying_ && queue_.empty(); });
 }
 
 base::Task<absl::StatusOr<DeliveryResult>> Deliverer::Deliver(Delivery delivery) {
@@ -40,7 +45,7 @@ base::Task<absl::StatusOr<DeliveryResult>> Deliverer::Deliver(Delivery delivery)
 DelivererStats Deliverer::Stats() const {
   std::lock_guard lock(mutex_);
   DelivererStats stats = stats_;
-  stats.waiting = static_cast<int64_t>(queue_.size());
+  stats.waiting = static_cast<int64_t>(queue_.size() + postponed_.size());
   return stats;
 }
 
@@ -48,7 +53,7 @@ absl::Status Deliverer::Enqueue(std::unique_ptr<Waiting> waiting) {
   {
     std::lock_guard lock(mutex_);
     if (queue_.size() >= options_.max_waiting) {
-      return base::ResourceExhausted("too many deliveries are waiting");
+      return base::Unavailable("too many deliveries are waiting");
     }
     queue_.push_back(std::move(waiting));
     if (running_ >= options_.max_groups) return absl::OkStatus();
@@ -62,16 +67,22 @@ absl::Status Deliverer::Enqueue(std::unique_ptr<Waiting> waiting) {
   return absl::OkStatus();
 }
 
-Deliverer::Group Deliverer::TakeGroup() {
-  std::lock_guard lock(mutex_);
+// The mutex is held.
+Deliverer::Group Deliverer::TakeFrom(std::deque<std::unique_ptr<Waiting>>* queue) {
   Group group;
   size_t bytes = 0;
-  while (!queue_.empty() && group.size() < options_.max_group) {
-    bytes += Bytes(queue_.front()->delivery);
+  while (!queue->empty() && group.size() < options_.max_group) {
+    bytes += Bytes(queue->front()->delivery);
     if (!group.empty() && bytes > options_.max_group_bytes) break;
-    group.push_back(std::move(queue_.front()));
-    queue_.pop_front();
+    group.push_back(std::move(queue->front()));
+    queue->pop_front();
   }
+  return group;
+}
+
+Deliverer::Group Deliverer::TakeGroup() {
+  std::lock_guard lock(mutex_);
+  Group group = TakeFrom(&queue_);
   if (group.empty()) {
     // Still under the lock: what is queued from now on starts a runner of its own. Nothing of this
     // object may be touched after the destructor could have seen it.
@@ -84,13 +95,24 @@ Deliverer::Group Deliverer::TakeGroup() {
   return group;
 }
 
+Deliverer::Group Deliverer::TakePostponed() {
+  std::lock_guard lock(mutex_);
+  Group group = TakeFrom(&postponed_);
+  if (group.empty()) {
+    // As in TakeGroup.
+    retrying_ = false;
+    idle_.notify_all();
+  }
+  return group;
+}
+
 // Runs groups until nothing waits. One job of the pool: others wait for the thread, so it gives it
 // back when the queue is empty, which under load it hardly ever is; then deliveries are the load.
 absl::Status Deliverer::RunGroup(db::Connection* connection, const absl::Status& refused) {
   absl::Status last;
   absl::Status reason = refused;
   for (Group group = TakeGroup(); !group.empty(); group = TakeGroup()) {
-    last = connection == nullptr ? reason : Commit(*connection, &group);
+    last = connection == nullptr ? reason : Commit(*connection, WhenLocked::kSkip, &group);
     if (last.ok()) continue;
     for (auto& waiting : group) waiting->done.Set(last);
     if (connection != nullptr && !connection->Healthy()) {
@@ -102,22 +124,80 @@ absl::Status Deliverer::RunGroup(db::Connection* connection, const absl::Status&
   return last;
 }
 
-// Answers all of the group, or returns the error that concerns all of it.
-absl::Status Deliverer::Commit(db::Connection& connection, Group* group) {
+// One group of those put aside; then the thread goes back to the pool, where others wait for it.
+absl::Status Deliverer::RunPostponed(db::Connection* connection, const absl::Status& refused) {
+  Group group = TakePostponed();
+  if (group.empty()) return absl::OkStatus();
+  absl::Status last =
+      connection == nullptr ? refused : Commit(*connection, WhenLocked::kBriefly, &group);
+  if (!last.ok()) {
+    for (auto& waiting : group) waiting->done.Set(last);
+  }
+  SubmitPostponed();
+  return last;
+}
+
+// `retrying_` is set: there is one such runner.
+void Deliverer::SubmitPostponed() {
+  absl::Status submitted = pool_->Submit([this](db::Connection* connection, absl::Status refused) {
+    return RunPostponed(connection, refused);
+  });
+  if (submitted.ok()) return;
+  for (Group group = TakePostponed(); !group.empty(); group = TakePostponed()) {
+    for (auto& waiting : group) waiting->done.Set(submitted);
+  }
+}
+
+// Takes `*waiting` aside, or says why not and leaves it.
+absl::Status Deliverer::Postpone(std::unique_ptr<Waiting>* waiting) {
+  {
+    std::lock_guard lock(mutex_);
+    const bool full = postponed_.size() >= std::max<size_t>(1, options_.max_waiting / 2);
+    if (stopping_ || full || ++(*waiting)->postponed > kMaxPostponed) {
+      return base::Unavailable("the account is locked");
+    }
+    ++stats_.postponed_total;
+    postponed_.push_back(std::move(*waiting));
+    if (retrying_) return absl::OkStatus();
+    retrying_ = true;
+  }
+  SubmitPostponed();
+  return absl::OkStatus();
+}
+
+void Deliverer::Settle(std::unique_ptr<Waiting> waiting, absl::StatusOr<DeliveryResult> result) {
+  if (result.status().code() == absl::StatusCode::kAborted) {
+    absl::Status postponed = Postpone(&waiting);
+    if (postponed.ok()) return;
+    result = postponed;
+  }
+  waiting->done.Set(std::move(result));
+}
+
+// Answers or puts aside all of the group, or returns the error that concerns all of it.
+absl::Status Deliverer::Commit(db::Connection& connection, WhenLocked when_locked, Group* group) {
   std::vector<const Delivery*> deliveries;
   for (const auto& waiting : *group) deliveries.push_back(&waiting->delivery);
-  auto results = DeliverGroup(connection, deliveries);
-  if (results.ok()) {
-    for (size_t i = 0; i < group->size(); ++i) (*group)[i]->done.Set(std::move((*results)[i]));
-    return absl::OkStatus();
+  auto results = DeliverGroup(connection, deliveries, when_locked);
+  if (when_locked == WhenLocked::kBriefly &&
+      results.status().code() == absl::StatusCode::kDeadlineExceeded) {
+    results = DeliverGroup(connection, deliveries, WhenLocked::kSkip);
   }
-  if (ConcernsAll(results.status()) || group->size() == 1) return results.status();
-  {
+  if (!results.ok() && (ConcernsAll(results.status()) || group->size() == 1)) {
+    return results.status();
+  }
+  if (!results.ok()) {
     std::lock_guard lock(mutex_);
     ++stats_.failed_groups_total;
   }
-  // One of them poisons the group: each is tried once alone.
-  for (auto& waiting : *group) waiting->done.Set(store::Deliver(connection, waiting->delivery));
+  for (size_t i = 0; i < group->size(); ++i) {
+    auto result = results.ok() ? std::move((*results)[i]) : absl::StatusOr<DeliveryResult>();
+    // One of them poisons the group, or takes the room of those behind it: tried once alone.
+    const bool alone = !results.ok() || (group->size() > 1 && result.status().code() ==
+                                                                  absl::StatusCode::kResourceExhausted);
+    if (alone) result = store::Deliver(connection, *deliveries[i], WhenLocked::kSkip);
+    Settle(std::move((*group)[i]), std::move(result));
+  }
   return absl::OkStatus();
 }
 

@@ -21,10 +21,9 @@ const db::Statement kDeliver("deliver_group", Scope::kBatch, Access::kWrite, R"s
   SELECT target, code, mailbox_id, uidvalidity, uid, email_id, thread_id, modseq, watchers
   FROM deliver_group($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17,
                      $18, $19, $20, $21, $22, $23, $24, $25, $26, $27, $28, $29, $30, $31, $32, $33,
-                     $34, $35, $36, $37))sql");
+                     $34, $35, $36, $37, $38, $39))sql");
 
 constexpr size_t kMaxReferences = 30;
-constexpr size_t kMaxTargets = 1000;
 
 // The arrays of deliver_group, in its order; see 0005_delivery.sql. Views are into the deliveries
 // and into `chunks`.
@@ -83,7 +82,7 @@ void AddMessage(const Delivery& delivery, int64_t message, Arguments* arguments)
   arguments->attachment.push_back(delivery.has_attachment);
   arguments->enforce_quota.push_back(delivery.enforce_quota);
   arguments->staged_account.push_back(staged ? ToInt(staged->account) : 0);
-  arguments->at = std::max(arguments->at, delivery.received);
+  arguments->at = std::max(arguments->at, delivery.now.value_or(delivery.received));
   AddBody(delivery, message, arguments);
 }
 
@@ -178,7 +177,7 @@ void AppendChunks(const std::vector<Chunk>& chunks, bool with_seq_and_size, Para
   params->Ints(codec).BytesArray(data);
 }
 
-Params ToParams(const Arguments& a) {
+Params ToParams(const Arguments& a, WhenLocked when_locked) {
   Params params;
   params.Ints(a.blob).Times(a.received).OptionalTimes(a.sent).Ints(a.body_size);
   params.BytesArray(a.summary);
@@ -193,6 +192,9 @@ Params ToParams(const Arguments& a) {
   AppendChunks(a.header_chunks, false, &params);
   params.Ints(a.t_leader).Ints(a.k_target).Texts(a.k_name).Int(kMaxKeywordsPerAccount);
   params.Ints(a.r_message).Texts(a.r_text).Time(a.at);
+  const bool briefly = when_locked == WhenLocked::kBriefly;
+  params.Text(briefly ? std::to_string(absl::ToInt64Milliseconds(kBriefWait)) : "");
+  params.Bool(when_locked == WhenLocked::kSkip);
   return params;
 }
 
@@ -231,6 +233,7 @@ absl::Status StatusFromCode(int64_t code) {
   switch (code) {
     case 404: return base::NotFound("no such account or mailbox");
     case 412: return base::FailedPrecondition("account disabled, or staged blob expired");
+    case 423: return base::Aborted("the account is locked");
     case 429: return base::ResourceExhausted("over quota");
     default: return base::Internal("delivery refused with code " + std::to_string(code));
   }
@@ -269,7 +272,8 @@ void FillResults(const db::Result& rows, const Arguments& arguments,
 }  // namespace
 
 absl::StatusOr<Results> DeliverGroup(db::Connection& connection,
-                                     std::span<const Delivery* const> group) {
+                                     std::span<const Delivery* const> group,
+                                     WhenLocked when_locked) {
   Results results(group.size(), absl::StatusOr<DeliveryResult>(DeliveryResult()));
   std::vector<size_t> positions;  // of the messages that are valid, by message number - 1
   Arguments arguments;
@@ -289,7 +293,7 @@ absl::StatusOr<Results> DeliverGroup(db::Connection& connection,
   }
   if (positions.empty()) return results;
   FindLeaders(&arguments);
-  const Params params = ToParams(arguments);
+  const Params params = ToParams(arguments, when_locked);
   GODWIT_ASSIGN_OR_RETURN(auto rows, db::RetryAborted(connection, [&](db::Connection& c) {
                             return c.Execute(kDeliver, params);
                           }));
@@ -297,9 +301,10 @@ absl::StatusOr<Results> DeliverGroup(db::Connection& connection,
   return results;
 }
 
-absl::StatusOr<DeliveryResult> Deliver(db::Connection& connection, const Delivery& delivery) {
+absl::StatusOr<DeliveryResult> Deliver(db::Connection& connection, const Delivery& delivery,
+                                       WhenLocked when_locked) {
   const Delivery* const group[] = {&delivery};
-  GODWIT_ASSIGN_OR_RETURN(auto results, DeliverGroup(connection, group));
+  GODWIT_ASSIGN_OR_RETURN(auto results, DeliverGroup(connection, group, when_locked));
   return std::move(results[0]);
 }
 

@@ -45,8 +45,10 @@ struct Delivery {
   std::string body;
   std::optional<StagedBlob> staged;
 
-  // INTERNALDATE and receivedAt.
+  // INTERNALDATE and receivedAt: an APPEND may say any time.
   absl::Time received;
+  // When this happens, for the change log and its compaction. Unset: `received`.
+  std::optional<absl::Time> now{};
   // What libs/mime makes of the message; bytes to the store. With header prefixes, positions in it
   // count from the end of the prefix.
   std::string summary;
@@ -71,6 +73,8 @@ struct Delivery {
 };
 
 inline constexpr size_t kMaxInlineBody = 1024 * 1024;
+// Copies of one delivery; more is InvalidArgument.
+inline constexpr size_t kMaxTargets = 1000;
 
 struct Delivered {
   AccountId account = AccountId::kNone;
@@ -84,18 +88,30 @@ struct Delivered {
 // In the order of the targets.
 using DeliveryResult = std::vector<Delivered>;
 
+// What is done about an account that somebody else holds, perhaps for long.
+enum class WhenLocked {
+  kWait,     // as long as the connection's lock timeout allows
+  kBriefly,  // kBriefWait; then the whole call is DeadlineExceeded
+  kSkip,     // no wait: what concerns that account is Aborted, the others are delivered
+};
+inline constexpr absl::Duration kBriefWait = absl::Milliseconds(200);
+
 // Delivers all of the group in one transaction, commits, and tells how each went:
 //   NotFound            an account or a given mailbox does not exist (any more)
 //   FailedPrecondition  the account is disabled, or the staged blob has expired
-//   ResourceExhausted   over quota (enforce_quota), or too many keywords
+//   ResourceExhausted   over quota (enforce_quota; what is refused counts for those behind it in the
+//                       group), or too many keywords
+//   Aborted             an account is locked (kSkip)
 //   InvalidArgument     targets, sizes or bytes that can not be
 // These concern one delivery, the others of the group are done. A failure of the transaction as a
 // whole (Unavailable, Unknown, a poisonous message) is the Status of the call: nothing was done,
 // or, with Unknown, perhaps everything. Deadlocks are retried inside.
 absl::StatusOr<std::vector<absl::StatusOr<DeliveryResult>>> DeliverGroup(
-    db::Connection& connection, std::span<const Delivery* const> group);
+    db::Connection& connection, std::span<const Delivery* const> group,
+    WhenLocked when_locked = WhenLocked::kWait);
 
 // One alone: APPEND from a tool, tests.
-absl::StatusOr<DeliveryResult> Deliver(db::Connection& connection, const Delivery& delivery);
+absl::StatusOr<DeliveryResult> Deliver(db::Connection& connection, const Delivery& delivery,
+                                       WhenLocked when_locked = WhenLocked::kWait);
 
 }  // namespace godwit::store

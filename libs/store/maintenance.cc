@@ -30,19 +30,21 @@ absl::StatusOr<int64_t> CompactChangeLog(db::Connection& connection, AccountId a
   });
 }
 
-absl::StatusOr<int64_t> CompactChangeLogs(db::Connection& connection, absl::Time before,
-                                          int accounts) {
+absl::StatusOr<Compacted> CompactChangeLogs(db::Connection& connection, absl::Time before,
+                                            int limit) {
   GODWIT_ASSIGN_OR_RETURN(auto rows,
-                          connection.Execute(kOldLogs, Params().Time(before).Int(accounts)));
-  int64_t removed = 0;
+                          connection.Execute(kOldLogs, Params().Time(before).Int(limit)));
+  Compacted compacted;
   for (db::Row row : rows) {
     auto count = CompactChangeLog(connection, AccountId{row.Int(0)}, before);
-    // The account may have been removed meanwhile.
-    if (count.status().code() == absl::StatusCode::kNotFound) continue;
+    const absl::StatusCode code = count.status().code();
+    // The account may have been removed meanwhile, or is locked.
+    if (code == absl::StatusCode::kNotFound || code == absl::StatusCode::kDeadlineExceeded) continue;
     GODWIT_RETURN_IF_ERROR(count.status());
-    removed += *count;
+    ++compacted.accounts;
+    compacted.rows += *count;
   }
-  return removed;
+  return compacted;
 }
 
 absl::StatusOr<Restored> MarkRestored(db::Connection& connection) {

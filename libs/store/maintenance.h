@@ -16,9 +16,15 @@ namespace godwit::store {
 absl::StatusOr<int64_t> CompactChangeLog(db::Connection& connection, AccountId account,
                                          absl::Time before);
 
-// The same for up to `accounts` accounts that have such rows, each in a transaction of its own.
-absl::StatusOr<int64_t> CompactChangeLogs(db::Connection& connection, absl::Time before,
-                                          int accounts = 100);
+// The same for up to `limit` accounts that have such rows, each in a transaction of its own; one
+// that is locked now is left to the next time. With `limit` accounts done there may be others: call
+// it again.
+struct Compacted {
+  int64_t accounts = 0;
+  int64_t rows = 0;
+};
+absl::StatusOr<Compacted> CompactChangeLogs(db::Connection& connection, absl::Time before,
+                                            int limit = 100);
 
 // After the database was restored to an earlier point: UIDs and modseqs that clients saw since then
 // must not be given again. Skips both far ahead in every account, resets the floor of the change

@@ -82,6 +82,8 @@ absl::StatusOr<int> SchemaVersion(db::Connection& connection) {
 }
 
 absl::StatusOr<MigrateResult> Migrate(db::Connection& connection) {
+  // Another migration, or the daemons' own work, may take its time.
+  GODWIT_RETURN_IF_ERROR(connection.ExecuteScript("SET lock_timeout = 0").status());
   GODWIT_RETURN_IF_ERROR(connection.Execute(kLock, Params()).status());
   auto result = MigrateLocked(connection);
   // A lost connection has released the lock.

@@ -18,9 +18,8 @@ const db::Statement kRegister("watch_register", Scope::kBatch, Access::kWrite, R
 const db::Statement kBeat("watch_beat", Scope::kBatch, Access::kWrite,
                           "SELECT beat_gateway($1, $2)");
 
-const db::Statement kUnregister("watch_unregister", Scope::kBatch, Access::kWrite, R"sql(
-  WITH gone AS (DELETE FROM gateways WHERE gateway_id = $1)
-  DELETE FROM watchers WHERE gateway_id = $1)sql");
+const db::Statement kUnregister("watch_unregister", Scope::kBatch, Access::kWrite,
+                                "SELECT unregister_gateway($1)");
 
 const db::Statement kWatch("watch_account", Scope::kOneAccount, Access::kWrite,
                            "SELECT watch_account($1, $2)");

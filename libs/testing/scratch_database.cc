@@ -2,12 +2,14 @@
 
 #include <fcntl.h>
 #include <pwd.h>
+#include <sys/file.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <atomic>
 #include <cstdio>
 #include <cstdlib>
+#include <filesystem>
 #include <mutex>
 
 #include "libs/base/check.h"
@@ -37,13 +39,42 @@ void RunOrDie(const std::string& command) {
   std::abort();
 }
 
+constexpr char kPrefix[] = "gwpg-";
+
 // PostgreSQL refuses to run as root.
 std::string AsPostgres() {
   return geteuid() == 0 ? "setpriv --reuid=postgres --regid=postgres --clear-groups " : "";
 }
 
+std::string PgCtlIn(const std::string& folder, const std::string& arguments) {
+  return "cd / && " + AsPostgres() + kBin + "pg_ctl -s -D " + folder + "/data " + arguments;
+}
+
+// Shell text that ends the cluster in `folder` and removes it.
+std::string Cleanup(const std::string& folder) {
+  return "(" + PgCtlIn(folder, "stop -m immediate") + ") >/dev/null 2>&1; rm -rf " + folder;
+}
+
+// Folders of test processes that were killed together with their keepers, as a test runner does
+// with all that a test has started. Their owner's lock is free.
+void RemoveStale() {
+  std::error_code ignored;
+  for (const auto& entry : std::filesystem::directory_iterator("/tmp", ignored)) {
+    if (!entry.path().filename().string().starts_with(kPrefix)) continue;
+    const int lock = open((entry.path() / "owner").c_str(), O_RDONLY | O_CLOEXEC);
+    if (lock < 0) continue;
+    if (flock(lock, LOCK_EX | LOCK_NB) == 0) {
+      (void)!std::system(Cleanup(entry.path().string()).c_str());
+    }
+    close(lock);
+  }
+}
+
 class Cluster {
  public:
+  // The test has ended; had it died, the keeper would do this.
+  ~Cluster() { (void)!std::system(Cleanup(folder_).c_str()); }
+
   static Cluster& Get(Durability durability) {
     static Cluster cluster(durability);
     return cluster;
@@ -71,6 +102,7 @@ class Cluster {
 
  private:
   explicit Cluster(Durability durability) : durability_(durability) {
+    RemoveStale();
     MakeFolder();
     KeepWatch();
     RunOrDie(AsPostgres() + kBin + "initdb -D " + folder_ +
@@ -78,9 +110,7 @@ class Cluster {
     Start();
   }
 
-  std::string PgCtl(const std::string& arguments) const {
-    return "cd / && " + AsPostgres() + kBin + "pg_ctl -s -D " + folder_ + "/data " + arguments;
-  }
+  std::string PgCtl(const std::string& arguments) const { return PgCtlIn(folder_, arguments); }
   std::string Settings() const {
     std::string settings =
         " -c listen_addresses= -c shared_buffers=64MB -c max_connections=100"
@@ -93,13 +123,16 @@ class Cluster {
 
   // Short, because a unix socket path holds 107 bytes.
   void MakeFolder() {
-    char path[] = "/tmp/gwpg-XXXXXX";
-    GODWIT_CHECK(mkdtemp(path) != nullptr);
+    std::string path = std::string("/tmp/") + kPrefix + "XXXXXX";
+    GODWIT_CHECK(mkdtemp(path.data()) != nullptr);
     folder_ = path;
+    // Held until this process ends, by whatever means.
+    const int lock = open((folder_ + "/owner").c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    GODWIT_CHECK(lock >= 0 && flock(lock, LOCK_EX | LOCK_NB) == 0);
     if (geteuid() != 0) return;
     const passwd* postgres = getpwnam("postgres");
     GODWIT_CHECK(postgres != nullptr);
-    GODWIT_CHECK(chown(path, postgres->pw_uid, postgres->pw_gid) == 0);
+    GODWIT_CHECK(chown(path.c_str(), postgres->pw_uid, postgres->pw_gid) == 0);
   }
 
   // A process in a session of its own that waits until this one is gone, however it went (the pipe
@@ -107,7 +140,7 @@ class Cluster {
   void KeepWatch() {
     int ends[2];
     GODWIT_CHECK(pipe2(ends, O_CLOEXEC) == 0);
-    const std::string script = "read line; " + PgCtl("stop -m immediate") + "; rm -rf " + folder_;
+    const std::string script = "read line; " + Cleanup(folder_);
     const pid_t keeper = fork();
     GODWIT_CHECK(keeper >= 0);
     if (keeper == 0) {

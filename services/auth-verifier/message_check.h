@@ -24,7 +24,7 @@ namespace godwit::auth_verifier {
 
 struct CheckLimits {
   size_t dns_questions = 300;
-  absl::Duration dns_time = absl::Seconds(20);  // after the last byte
+  absl::Duration dns_time = absl::Seconds(15);  // after the last byte
 };
 
 class MessageCheck {

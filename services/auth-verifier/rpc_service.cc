@@ -101,9 +101,11 @@ void Fill(const dkim::SignatureResult& from, pb::DkimResult* to) {
   to->set_testing(from.testing);
 }
 
-void Fill(const dmarc::Result& from, const std::string& author_domain, pb::DmarcResult* to) {
+void Fill(const mailauth::Verdict& verdict, pb::DmarcResult* to) {
+  const dmarc::Result& from = verdict.dmarc;
   to->set_result(ToProto(from.code));
-  to->set_from_domain(author_domain);
+  to->set_from_domain(verdict.author_domain);
+  to->set_author_unusable(verdict.author_unusable);
   to->set_policy_domain(from.policy_domain);
   to->set_disposition(ToProto(from.disposition));
   to->set_spf_aligned(from.spf_aligned);
@@ -115,7 +117,7 @@ void Fill(const mailauth::Verdict& from, pb::VerifyResponse* to) {
   Fill(from.mail_from_spf, to->mutable_spf_mail_from());
   Fill(from.helo_spf, to->mutable_spf_helo());
   for (const dkim::SignatureResult& signature : from.dkim) Fill(signature, to->add_dkim());
-  Fill(from.dmarc, from.author_domain, to->mutable_dmarc());
+  Fill(from, to->mutable_dmarc());
   to->mutable_arc()->set_result(ToProto(from.arc.code));
   to->mutable_arc()->set_instances(from.arc.instances);
   if (!from.arc.sealers.empty()) to->mutable_arc()->set_sealer(from.arc.sealers.back());

@@ -27,6 +27,7 @@ absl::Status Server::Start() {
   options.tls.certificate_file = config_.rpc_tls().certificate_file();
   options.tls.key_file = config_.rpc_tls().key_file();
   options.callers = Callers();
+  options.max_connection_grace = runtime::ToDuration(config_.limits().message_time());
   GODWIT_ASSIGN_OR_RETURN(rpc_, rpc::Server::Start(std::move(options), {service_.get()}));
   context_->on_ready = [this](bool ready) { rpc_->SetServing(ready); };
   return absl::OkStatus();

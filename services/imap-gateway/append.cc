@@ -5,7 +5,6 @@
 #include <utility>
 
 #include "libs/base/status.h"
-#include "libs/obs/log.h"
 #include "services/imap-gateway/session.h"
 
 namespace godwit::imap_gateway {
@@ -55,7 +54,12 @@ base::Task<void> Session::BeginAppend(imap::AppendStart start) {
   }
   if (refused) {
     parser_.RefuseAppend();
-    Answer(tag, *refused);
+    // RFC 7888 §4: who does not wait may be cut off; no stranger makes us swallow any size.
+    if (account_ == nullptr && !start.synchronizing) {
+      Bye("errors", refused->text);
+    } else {
+      Answer(tag, *refused);
+    }
     co_return;
   }
   append_ = std::make_unique<AppendState>();
@@ -67,9 +71,12 @@ base::Task<void> Session::BeginAppend(imap::AppendStart start) {
 base::Task<void> Session::ContinueAppend(std::string_view bytes) {
   AppendState& append = *append_;
   if (!append.status.ok()) co_return;
+  // RFC 9051 §4.3: a literal has no NUL; stored, it could not be fetched again as it is.
+  if (bytes.find('\0') != std::string_view::npos) append.refusal = "A message has no NUL";
   append.message.Feed(append.fixer.Fix(bytes));
-  if (append.message.header_too_large()) {
-    append.status = base::InvalidArgument("header is too large");
+  if (append.message.header_too_large()) append.refusal = "The header is too large";
+  if (!append.refusal.empty()) {
+    append.status = base::InvalidArgument(append.refusal);
     co_return;
   }
   while (append.message.has_full_chunk() && append.status.ok()) {
@@ -94,7 +101,7 @@ base::Task<Reply> Session::CommitAppend() {
   AppendState& append = *append_;
   if (!append.status.ok()) {
     if (append.status.code() == absl::StatusCode::kInvalidArgument) {
-      co_return Reply::No(imap::code::kLimit, "The header is too large");
+      co_return Reply::No(imap::code::kCannot, append.refusal);
     }
     co_return Failed(append.status, "APPEND");
   }
@@ -116,7 +123,7 @@ base::Task<Reply> Session::CommitAppend() {
     header += "\r\n";
   }
   store::Delivery delivery = append.message.Finish(std::move(header));
-  delivery.staged = std::exchange(append.staged, std::nullopt);
+  delivery.staged = append.staged;
   delivery.received = append.header.internal_date.value_or(env_->clock->Now());
   store::DeliveryTarget target;
   target.account = account_->id;
@@ -126,6 +133,8 @@ base::Task<Reply> Session::CommitAppend() {
   delivery.targets.push_back(std::move(target));
   absl::StatusOr<store::DeliveryResult> result =
       co_await env_->deliverer->Deliver(std::move(delivery));
+  // With Unknown the body may be in use; its expiry is what decides. Else AbandonAppend drops it.
+  if (result.ok() || result.status().code() == absl::StatusCode::kUnknown) append.staged.reset();
   if (result.status().code() == absl::StatusCode::kResourceExhausted) {
     co_return Reply::No(imap::code::kOverQuota, "Over quota");
   }
@@ -143,10 +152,7 @@ base::Task<void> Session::EndAppend(std::string tag) {
   if (append_ == nullptr) co_return;
   Reply reply = co_await CommitAppend();
   co_await AbandonAppend();  // what is left of it
-  if (selected_ != nullptr) {
-    absl::Status status = co_await Sync(true, false);
-    if (!status.ok()) obs::Log(obs::Level::kWarning, "sync failed", {{"error", status}});
-  }
+  if (selected_ != nullptr) co_await CatchUp(true, false);
   Answer(tag, reply);
 }
 

@@ -31,8 +31,10 @@ struct AppendState {
   LineEndFixer fixer;
   ingest::IncomingMessage message;
   std::optional<store::StagedBlob> staged;
-  // The first thing that went wrong; what still comes is dropped.
+  // The first thing that went wrong; what still comes is dropped. InvalidArgument: `refusal` says
+  // what is wrong with the message.
   absl::Status status;
+  std::string_view refusal;
 };
 
 }  // namespace godwit::imap_gateway

@@ -156,6 +156,9 @@ base::Task<std::optional<std::string>> Session::AskClient(std::string challenge)
   parser_.ExpectLine();
   auto event = co_await NextEvent();
   if (!event) co_return std::nullopt;
+  // The parser takes nothing any more: the session has to end, too.
+  const auto* malformed = std::get_if<imap::Malformed>(&*event);
+  if (malformed != nullptr && malformed->fatal) OnMalformed(*malformed);
   const auto* line = std::get_if<imap::Line>(&*event);
   // RFC 9051 §6.2.2: "*" cancels.
   if (line == nullptr || line->text == "*") co_return std::nullopt;

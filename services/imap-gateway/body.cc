@@ -31,6 +31,14 @@ imap::Section SectionOf(const imap::FetchItem& item) {
   return section;
 }
 
+// RFC 9051 §9: a literal is of CHAR8, which has no NUL; only literal8 may (BINARY). What came with
+// NULs all the same is told as other servers do.
+void AppendText(std::string* out, std::string_view text) {
+  const size_t before = out->size();
+  *out += text;
+  std::replace(out->begin() + static_cast<std::ptrdiff_t>(before), out->end(), '\0', '\x80');
+}
+
 imap::MessageSizes SizesOf(const store::Entry& entry) {
   return {static_cast<uint64_t>(entry.blob.header_size), static_cast<uint64_t>(entry.blob.size)};
 }
@@ -74,7 +82,7 @@ base::Task<absl::Status> Session::SendSection(const imap::FetchItem* item,
   const std::string picked = imap::SelectFields(*header, section);
   const imap::Octets cut = imap::CutPartial({0, picked.size()}, item->partial);
   imap::AppendLiteralHeader(&out_, cut.size);
-  out_ += std::string_view(picked).substr(cut.offset, cut.size);
+  AppendText(&out_, std::string_view(picked).substr(cut.offset, cut.size));
   co_return absl::OkStatus();
 }
 
@@ -97,7 +105,7 @@ base::Task<absl::Status> Session::SendOctets(const FetchedMessage* message, imap
       co_return text.status();
     }
     if (!std::exchange(begun, true)) imap::AppendLiteralHeader(&out_, octets.size);
-    out_ += *text;
+    AppendText(&out_, *text);
     done += text->size();
     co_await FlushIfLong();
     if (closing_) co_return absl::OkStatus();

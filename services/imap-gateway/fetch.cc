@@ -106,7 +106,7 @@ absl::StatusOr<std::vector<std::string>> ReadAll(db::Connection& connection,
 
 std::optional<imap::UidSet> Session::Resolve(const imap::SequenceSet& set, bool uid) {
   const imap::UidSet& uids = selected_->uids.get();
-  if (set.saved) return selected_->saved;
+  if (set.saved) return selected_->saved.get();
   if (uid) return set.Resolve(uids.max()).Intersect(uids);
   // RFC 9051 §6.4: a message sequence number that does not exist is an error.
   if (set.Exceeds(uids.size())) return std::nullopt;

@@ -12,6 +12,9 @@
 namespace godwit::imap_gateway {
 namespace {
 
+// Patterns of one LIST (RFC 5258 §3 has no bound); clients send one or two.
+constexpr size_t kMaxPatterns = 10;
+
 // A name that may be listed: a mailbox, or a subscription without one.
 struct Listed {
   const store::Mailbox* mailbox = nullptr;
@@ -57,10 +60,10 @@ Names MakeNames(const store::MailboxList& list) {
   return names;
 }
 
-bool MatchesAny(const std::vector<std::string>& patterns, std::string_view name) {
-  return std::any_of(patterns.begin(), patterns.end(), [name](const std::string& pattern) {
-    return imap::ListMatches(pattern, name);
-  });
+bool MatchesAny(const std::vector<imap::ListPattern>& patterns, std::string_view name) {
+  return std::any_of(
+      patterns.begin(), patterns.end(),
+      [name](const imap::ListPattern& pattern) { return pattern.Matches(name); });
 }
 
 bool IsSelected(const imap::ListArguments& list, const Listed& listed) {
@@ -88,12 +91,15 @@ std::string Attributes(const imap::ListArguments& list, const Listed& listed) {
 }  // namespace
 
 base::Task<Reply> Session::List(imap::ListArguments list) {
-  std::vector<std::string> patterns;
+  if (list.patterns.size() > kMaxPatterns) {
+    co_return Reply::No(imap::code::kLimit, "Too many patterns");
+  }
+  std::vector<imap::ListPattern> patterns;
   auto reference = MailboxName(list.reference);
   for (const std::string& wire : list.patterns) {
     auto pattern = MailboxName(wire);
     if (!pattern.ok() || !reference.ok()) co_return Reply::Ok("List completed");
-    patterns.push_back(imap::JoinListPattern(*reference, *pattern));
+    patterns.emplace_back(imap::JoinListPattern(*reference, *pattern));
   }
   if (!list.extended && list.patterns.front().empty()) {
     // RFC 9051 §6.3.9: asks for the separator only.
@@ -103,7 +109,9 @@ base::Task<Reply> Session::List(imap::ListArguments list) {
   absl::StatusOr<store::MailboxList> found = co_await env_->database->Run(
       [account = account_->id](db::Connection& c) { return store::ListMailboxes(c, account); });
   if (!found.ok()) co_return Failed(found.status(), "LIST");
+  absl::Duration began = env_->clock->Monotonic();
   for (const auto& [path, listed] : MakeNames(*found)) {
+    co_await Breathe(&began);
     if (!MatchesAny(patterns, path)) continue;
     const bool selected = IsSelected(list, listed);
     // RFC 5258 §3.5: a name that is not selected itself, but has something below that is and may
@@ -133,11 +141,14 @@ base::Task<Reply> Session::Lsub(imap::ListArguments list) {
   if (!found.ok()) co_return Failed(found.status(), "LSUB");
   // RFC 3501 §6.3.9: where "%" stops above a subscribed name, that level is told as \Noselect.
   std::map<std::string, bool> names;  // and whether it is subscribed itself
+  const imap::ListPattern compiled(pattern);
+  absl::Duration began = env_->clock->Monotonic();
   for (const std::string& path : found->subscriptions) {
-    if (imap::ListMatches(pattern, path)) names[path] = true;
+    co_await Breathe(&began);
+    if (compiled.Matches(path)) names[path] = true;
     for (std::string_view above = imap::ParentMailboxName(path); !above.empty();
          above = imap::ParentMailboxName(above)) {
-      if (pattern.ends_with('%') && imap::ListMatches(pattern, above)) {
+      if (pattern.ends_with('%') && compiled.Matches(above)) {
         names.try_emplace(std::string(above), false);
       }
     }
@@ -146,6 +157,7 @@ base::Task<Reply> Session::Lsub(imap::ListArguments list) {
     out_ += subscribed ? "* LSUB () \"/\" " : "* LSUB (\\Noselect) \"/\" ";
     imap::AppendAstring(&out_, imap::EncodeMailboxName(path, name_encoding()), text_mode());
     out_ += "\r\n";
+    co_await FlushIfLong();
   }
   co_return Reply::Ok("Lsub completed");
 }

@@ -93,8 +93,6 @@ base::Task<Reply> Session::Delete(std::string wire) {
   auto name = MailboxName(wire);
   if (!name.ok()) co_return Reply::No(imap::code::kNonExistent, "No such mailbox");
   if (*name == imap::kInbox) co_return Reply::No(imap::code::kCannot, "INBOX can not be deleted");
-  // RFC 9051 §6.3.5: nobody is told twice; our own selected mailbox is closed first.
-  if (selected_ != nullptr && selected_->path == *name) CloseSelected(true);
   absl::StatusOr<store::Change> change = co_await env_->database->Run(
       [account = account_->id, path = *name, now = env_->clock->Now()](db::Connection& c) {
         return store::DeleteMailbox(c, account, path, now);
@@ -103,6 +101,8 @@ base::Task<Reply> Session::Delete(std::string wire) {
     co_return Reply::No(imap::code::kHasChildren, "Mailbox has children");
   }
   if (!change.ok()) co_return Failed(change.status(), "DELETE");
+  // RFC 9051 §6.3.5: our own selected mailbox is closed with it, but not when it stays.
+  if (selected_ != nullptr && selected_->path == *name) CloseSelected(true);
   Announce(*change);
   co_return Reply::Ok("Delete completed");
 }

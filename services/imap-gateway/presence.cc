@@ -98,13 +98,17 @@ base::Task<void> Presence::Poll() {
   metrics_->accounts.Set(static_cast<double>(accounts.size()));
   for (size_t begin = 0; begin < accounts.size(); begin += kPollBatch) {
     std::vector<store::AccountId> ids;
+    std::vector<store::Modseq> seen;
     for (size_t i = begin; i < std::min(accounts.size(), begin + kPollBatch); ++i) {
       ids.push_back(accounts[i]->id);
+      seen.push_back(accounts[i]->latest);
     }
     absl::StatusOr<std::vector<store::Modseq>> modseqs =
         co_await database_->Run([ids](db::Connection& c) { return store::GetModseqs(c, ids); });
     if (!modseqs.ok()) co_return;
     for (size_t i = 0; i < ids.size(); ++i) {
+      // An account that is gone has no modseq.
+      if ((*modseqs)[i] > 0) accounts[begin + i]->Correct(seen[i], (*modseqs)[i]);
       if (registry_->Changed(ids[i], (*modseqs)[i])) metrics_->healed.Add();
       absl::Status watched = co_await Watch(accounts[begin + i]);
       watched.IgnoreError();  // the account may be gone; the next poll tries again
@@ -121,8 +125,12 @@ base::Task<void> Presence::UnwatchIdle() {
     });
     // A session that came in the meantime may have watched before we unwatched.
     auto again = registry_->Find(account);
-    if (again != nullptr) status.Update(co_await WatchAgain(again));
-    if (!status.ok()) co_return;
+    if (again != nullptr) {
+      // If it can not be watched now, the slow poll and the next SELECT must know.
+      again->watched = 0;
+      status.Update(co_await WatchAgain(again));
+    }
+    if (!status.ok()) obs::Log(obs::Level::kWarning, "unwatching failed", {{"error", status}});
   }
 }
 

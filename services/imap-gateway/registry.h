@@ -46,6 +46,12 @@ struct Account {
   // The registration of the gateway under which the account is watched; 0 when it is not.
   std::atomic<uint64_t> watched{0};
 
+  // The store was asked after `latest` had been `seen`, and says `actual`. Changes commit before
+  // they are hinted, so a greater `seen` was a false hint; kept, it would hide all true ones.
+  void Correct(store::Modseq seen, store::Modseq actual) {
+    if (actual < seen) latest.compare_exchange_strong(seen, actual);
+  }
+
   // Of the registry.
   std::vector<std::shared_ptr<SessionHandle>> sessions;
   absl::Duration idle_since;

@@ -5,15 +5,13 @@
 // through (search_scan.h).
 
 #include <algorithm>
+#include <array>
 #include <utility>
 
 #include "libs/base/ascii.h"
 #include "libs/base/status.h"
 #include "libs/imap/search_eval.h"
 #include "libs/imap/text_match.h"
-#include "libs/mime/encoded_word.h"
-#include "libs/mime/header.h"
-#include "libs/mime/record.h"
 #include "services/imap-gateway/search_scan.h"
 #include "services/imap-gateway/session.h"
 
@@ -35,6 +33,8 @@ namespace {
 
 constexpr uint64_t kPlainPage = 1000;
 constexpr uint64_t kJoinedPage = 200;
+// HEADER, BODY and TEXT keys in one program: each is a look through every message.
+constexpr size_t kMaxTextKeys = 50;
 // Messages in one scan.
 constexpr size_t kScanBatch = 32;
 // Stored fields may be cut at 8 KB (libs/ingest); one below this is all of it.
@@ -63,9 +63,8 @@ class EntryView : public imap::MessageView {
   }
 
   bool HasKeyword(std::string_view keyword) const override {
-    std::vector<std::string> names;
-    selected_->NameKeywords(entry_->flags, &names);
-    return std::any_of(names.begin(), names.end(), [keyword](const std::string& name) {
+    if (!keywords_) selected_->NameKeywords(entry_->flags, &keywords_.emplace());
+    return std::any_of(keywords_->begin(), keywords_->end(), [keyword](const std::string& name) {
       return base::EqualsIgnoreCase(name, keyword);
     });
   }
@@ -81,9 +80,14 @@ class EntryView : public imap::MessageView {
   std::optional<bool> HeaderContains(std::string_view name,
                                      std::string_view folded) const override {
     if (scanned_ != nullptr) return InHeader(name, folded);
-    const std::string* field = StoredField(name);
-    if (field == nullptr || field->empty() || field->size() >= kCompleteField) return std::nullopt;
-    return imap::ContainsFolded(*field, folded);
+    for (size_t i = 0; i < kStoredFields.size(); ++i) {
+      if (!base::EqualsIgnoreCase(name, kStoredFields[i].name)) continue;
+      const std::string& field = entry_->*kStoredFields[i].value;
+      if (field.empty() || field.size() >= kCompleteField) return std::nullopt;
+      if (!folded_[i]) folded_[i] = imap::Fold(field);
+      return imap::FindFolded(*folded_[i], folded);
+    }
+    return std::nullopt;
   }
 
   std::optional<bool> BodyContains(std::string_view folded) const override {
@@ -94,32 +98,36 @@ class EntryView : public imap::MessageView {
 
   std::optional<bool> TextContains(std::string_view folded) const override {
     if (scanned_ == nullptr) return std::nullopt;
-    return *BodyContains(folded) || imap::ContainsFolded(DecodedHeader(scanned_->header), folded);
+    return *BodyContains(folded) || imap::FindFolded(scanned_->folded_header, folded);
   }
 
  private:
-  const std::string* StoredField(std::string_view name) const {
-    if (base::EqualsIgnoreCase(name, "From")) return &entry_->from;
-    if (base::EqualsIgnoreCase(name, "To")) return &entry_->to;
-    if (base::EqualsIgnoreCase(name, "Cc")) return &entry_->cc;
-    if (base::EqualsIgnoreCase(name, "Bcc")) return &entry_->bcc;
-    if (base::EqualsIgnoreCase(name, "Subject")) return &entry_->subject;
-    return nullptr;
-  }
+  struct StoredField {
+    std::string_view name;
+    std::string store::Entry::*value;
+  };
+  static constexpr std::array<StoredField, 5> kStoredFields = {{
+      {"From", &store::Entry::from},
+      {"To", &store::Entry::to},
+      {"Cc", &store::Entry::cc},
+      {"Bcc", &store::Entry::bcc},
+      {"Subject", &store::Entry::subject},
+  }};
 
   bool InHeader(std::string_view name, std::string_view folded) const {
-    const mime::HeaderBlock block = mime::SplitHeader(scanned_->header);
-    for (const mime::HeaderField* field : block.FindAll(name)) {
-      const std::string value = mime::DecodeWords(mime::Unfold(field->value));
-      if (imap::ContainsFolded(value, folded)) return true;
-    }
-    return false;
+    const auto& fields = scanned_->fields;
+    return std::any_of(fields.begin(), fields.end(), [&](const Scanned::Field& field) {
+      return base::EqualsIgnoreCase(field.name, name) && imap::FindFolded(field.text, folded);
+    });
   }
 
   const store::Entry* entry_;
   const Selected* selected_;
   const Scanned* scanned_ = nullptr;
   const std::vector<std::string>* needles_ = nullptr;
+  // A program may ask for the same a hundred times: made once.
+  mutable std::array<std::optional<std::string>, kStoredFields.size()> folded_;
+  mutable std::optional<std::vector<std::string>> keywords_;
 };
 
 // What the program can be true for at most.
@@ -165,9 +173,13 @@ base::Task<Reply> Session::Search(imap::SearchArguments search, std::string tag)
   imap::SearchProgram& program = search.program;
   const bool saves = program.returns && program.returns->save;
   // RFC 5182 §2.1: a search that fails saves nothing.
-  const imap::UidSet saved = saves ? std::exchange(selected_->saved, {}) : selected_->saved;
+  const imap::UidSet saved = selected_->saved.get();
+  if (saves) selected_->saved.get().clear();
   if (!imap::IsSearchCharset(program.charset)) {
     co_return Reply::No(imap::code::kBadCharset, "Unknown charset");
+  }
+  if (imap::CountTextKeys(program.key) > kMaxTextKeys) {
+    co_return Reply::No(imap::code::kLimit, "Too many texts to look for");
   }
   // RFC 9051 §6.4.4: IMAP4rev2 has no SEARCH response any more.
   if (rev2_ && !program.returns) program.returns = imap::SearchReturn{.all = true};
@@ -201,7 +213,7 @@ base::Task<Reply> Session::Search(imap::SearchArguments search, std::string tag)
     absl::Status status = co_await SearchPage(&run, std::move(page));
     if (!status.ok()) co_return Failed(status, "SEARCH");
   }
-  if (saves) selected_->saved = imap::SavedResult(*program.returns, run.found);
+  if (saves) selected_->saved.get() = imap::SavedResult(*program.returns, run.found);
   const imap::UidSet told = search.uid ? run.found : selected_->uids.get().RankAll(run.found);
   imap::AppendSearchResult(&out_, program, tag, search.uid, told,
                            modseqs ? static_cast<uint64_t>(run.modseq) : 0);
@@ -219,7 +231,9 @@ base::Task<absl::Status> Session::SearchPage(SearchRun* run, store::UidRanges pa
     if (!learnt.ok()) co_return learnt;
   }
   std::vector<store::Uid> undecided;
+  absl::Duration began = env_->clock->Monotonic();
   for (const store::Entry& entry : fetched->entries) {
+    co_await Breathe(&began);
     EntryView view(&entry, selected_.get());
     const imap::Verdict verdict = imap::Evaluate(run->key, view, run->now);
     if (verdict == imap::Verdict::kYes) Found(run, entry);
@@ -227,25 +241,34 @@ base::Task<absl::Status> Session::SearchPage(SearchRun* run, store::UidRanges pa
   }
   store::UidRanges left = store::FromUids(std::move(undecided));
   while (!left.empty() && !closing_) {
-    absl::Status status = co_await SearchContent(run, store::TakeFront(&left, kScanBatch));
-    if (!status.ok()) co_return status;
+    store::UidRanges batch = store::TakeFront(&left, kScanBatch);
+    absl::StatusOr<store::Uid> last = co_await SearchContent(run, batch);
+    if (!last.ok()) co_return last.status();
+    std::erase_if(batch, [&](const store::UidRange& range) { return range.last <= *last; });
+    if (batch.empty()) continue;
+    batch.front().first = std::max(batch.front().first, *last + 1);
+    left.insert(left.begin(), batch.begin(), batch.end());
   }
   co_return absl::OkStatus();
 }
 
-base::Task<absl::Status> Session::SearchContent(SearchRun* run, store::UidRanges uids) {
-  absl::StatusOr<std::vector<Scanned>> scanned = co_await env_->database->Run(
+// Up to which UID it came.
+base::Task<absl::StatusOr<store::Uid>> Session::SearchContent(SearchRun* run,
+                                                              store::UidRanges uids) {
+  absl::StatusOr<ScanResult> scanned = co_await env_->database->Run(
       [account = account_->id, mailbox = selected_->mailbox, uids, needles = run->needles](
           db::Connection& c) { return ScanMessages(c, account, mailbox, uids, needles); });
   if (!scanned.ok()) co_return scanned.status();
-  for (const Scanned& message : *scanned) {
+  absl::Duration began = env_->clock->Monotonic();
+  for (const Scanned& message : scanned->messages) {
+    co_await Breathe(&began);
     EntryView view(&message.entry, selected_.get());
     view.SetScanned(&message, &run->needles);
     if (imap::Evaluate(run->key, view, run->now) == imap::Verdict::kYes) {
       Found(run, message.entry);
     }
   }
-  co_return absl::OkStatus();
+  co_return scanned->last;
 }
 
 void Session::Found(SearchRun* run, const store::Entry& entry) {

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "libs/base/ascii.h"
 #include "libs/base/status.h"
 #include "libs/imap/text_match.h"
 #include "libs/mime/body.h"
@@ -80,6 +81,14 @@ class Scanner {
   imap::TextScan scan_;
 };
 
+void AddHeader(std::string header, bool for_text, Scanned* message) {
+  for (const mime::HeaderField& field : mime::SplitHeader(header).fields) {
+    message->fields.push_back({base::Lower(field.name),
+                               imap::Fold(mime::DecodeWords(mime::Unfold(field.value)))});
+  }
+  if (for_text) message->folded_header = imap::Fold(DecodedHeader(header));
+}
+
 }  // namespace
 
 std::string DecodedHeader(std::string_view header) {
@@ -93,11 +102,9 @@ std::string DecodedHeader(std::string_view header) {
   return text;
 }
 
-absl::StatusOr<std::vector<Scanned>> ScanMessages(db::Connection& connection,
-                                                  store::AccountId account,
-                                                  store::MailboxId mailbox,
-                                                  const store::UidRanges& uids,
-                                                  const std::vector<std::string>& folded_needles) {
+absl::StatusOr<ScanResult> ScanMessages(db::Connection& connection, store::AccountId account,
+                                        store::MailboxId mailbox, const store::UidRanges& uids,
+                                        const std::vector<std::string>& folded_needles) {
   GODWIT_ASSIGN_OR_RETURN(
       store::FetchedEntries fetched,
       store::FetchEntries(connection, account, mailbox, uids, {.summary = true, .search = true}));
@@ -105,21 +112,29 @@ absl::StatusOr<std::vector<Scanned>> ScanMessages(db::Connection& connection,
   for (const store::Entry& entry : fetched.entries) blobs.push_back(entry.blob.blob);
   GODWIT_ASSIGN_OR_RETURN(std::vector<std::string> headers,
                           store::ReadHeaders(connection, account, blobs));
-  std::vector<Scanned> results(fetched.entries.size());
-  for (size_t i = 0; i < results.size(); ++i) {
-    Scanned& result = results[i];
-    result.entry = std::move(fetched.entries[i]);
-    result.header = std::move(headers[i]);
-    result.found.resize(folded_needles.size());
-    GODWIT_ASSIGN_OR_RETURN(const mime::Summary summary, mime::Decode(result.entry.summary));
-    result.sent = summary.sent;
-    if (folded_needles.empty()) continue;
-    Scanner scanner(&connection, account, result.entry.blob, folded_needles);
-    const absl::Status status = scanner.Scan(summary.root);
-    if (!status.ok() && status.code() != absl::StatusCode::kNotFound) return status;
-    for (size_t n = 0; n < folded_needles.size(); ++n) result.found[n] = scanner.Found(n);
+  ScanResult result;
+  result.last = UINT32_MAX;
+  int64_t scanned = 0;
+  for (size_t i = 0; i < fetched.entries.size(); ++i) {
+    Scanned message;
+    message.entry = std::move(fetched.entries[i]);
+    message.found.resize(folded_needles.size());
+    AddHeader(std::move(headers[i]), !folded_needles.empty(), &message);
+    GODWIT_ASSIGN_OR_RETURN(const mime::Summary summary, mime::Decode(message.entry.summary));
+    message.sent = summary.sent;
+    if (!folded_needles.empty()) {
+      Scanner scanner(&connection, account, message.entry.blob, folded_needles);
+      const absl::Status status = scanner.Scan(summary.root);
+      if (!status.ok() && status.code() != absl::StatusCode::kNotFound) return status;
+      for (size_t n = 0; n < folded_needles.size(); ++n) message.found[n] = scanner.Found(n);
+      scanned += message.entry.size;
+    }
+    result.messages.push_back(std::move(message));
+    if (scanned < kMaxScan || i + 1 == fetched.entries.size()) continue;
+    result.last = result.messages.back().entry.uid;
+    break;
   }
-  return results;
+  return result;
 }
 
 }  // namespace godwit::imap_gateway

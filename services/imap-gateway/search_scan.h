@@ -1,7 +1,7 @@
 #pragma once
 
-// The part of SEARCH that reads messages: headers, and the text of bodies looked through for
-// needles. Runs on a database thread, message by message, with bounded memory.
+// The part of SEARCH that reads messages: headers, decoded and folded once, and the text of bodies
+// looked through for needles. Runs on a database thread, message by message, with bounded memory.
 
 #include <optional>
 #include <string>
@@ -18,20 +18,31 @@
 namespace godwit::imap_gateway {
 
 struct Scanned {
+  struct Field {
+    std::string name;  // lower case
+    std::string text;  // unfolded, decoded, then folded as text_match.h does
+  };
   store::Entry entry;  // with both groups of columns
-  std::string header;
+  std::vector<Field> fields;
+  std::string folded_header;  // of DecodedHeader; empty when there are no needles
   std::optional<mime::DateTime> sent;
   // For each needle: it is in the text of a part, or in the header of an embedded message.
   std::vector<bool> found;
 };
 
-// The messages of `uids`, which should be few. Bodies are read only when there are needles. A
-// message whose octets are gone has an empty header and holds no needle.
-absl::StatusOr<std::vector<Scanned>> ScanMessages(db::Connection& connection,
-                                                  store::AccountId account,
-                                                  store::MailboxId mailbox,
-                                                  const store::UidRanges& uids,
-                                                  const std::vector<std::string>& folded_needles);
+struct ScanResult {
+  std::vector<Scanned> messages;  // ascending
+  // The last one that was looked at; what is above is for another call.
+  store::Uid last = 0;
+};
+
+// The messages of `uids`, which should be few, up to kMaxScan octets of bodies and one message.
+// Bodies are read only when there are needles. A message whose octets are gone has an empty header
+// and holds no needle.
+inline constexpr int64_t kMaxScan = 8 * 1024 * 1024;
+absl::StatusOr<ScanResult> ScanMessages(db::Connection& connection, store::AccountId account,
+                                        store::MailboxId mailbox, const store::UidRanges& uids,
+                                        const std::vector<std::string>& folded_needles);
 
 // A header as SEARCH TEXT sees it: unfolded, encoded words decoded, one field a line.
 std::string DecodedHeader(std::string_view header);

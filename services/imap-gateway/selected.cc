@@ -44,6 +44,7 @@ bool Selected::NameKeywords(const store::Flags& flags, std::vector<std::string>*
 
 void Selected::Rest() {
   uids.Rest();
+  saved.Rest();
   if (keywords.size() > kFewKeywords) keywords = std::vector<store::Keyword>();
 }
 

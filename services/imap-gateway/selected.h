@@ -39,7 +39,7 @@ struct Selected {
   store::Modseq modseq = 0;
   UidMap uids;
   // RFC 5182: the result that SEARCH saved.
-  imap::UidSet saved;
+  UidMap saved;
   // Those of the account, as far as known; asked again when an entry has another.
   std::vector<store::Keyword> keywords;
 

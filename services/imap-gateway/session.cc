@@ -16,6 +16,12 @@ constexpr size_t kFlushAt = 32 * 1024;
 // What an empty output buffer may keep while the session waits.
 constexpr size_t kKeptOutput = 256;
 constexpr absl::Duration kLinger = absl::Seconds(2);
+constexpr absl::Duration kLeastWait = absl::Milliseconds(1);
+// What the store could not tell an idling session is asked again after 1, 2, 4 ... 64 seconds.
+constexpr absl::Duration kSyncRetry = absl::Seconds(1);
+constexpr int kMaxDoublings = 6;
+// A session computes for this long at a time.
+constexpr absl::Duration kSlice = absl::Milliseconds(5);
 
 using imap::Verb;
 
@@ -41,6 +47,8 @@ Session::Session(std::unique_ptr<net::Stream> stream, Environment* environment, 
       env_(environment),
       handle_(std::make_shared<SessionHandle>(stream_->reactor(), this)),
       parser_(environment->settings.limits_before_login),
+      began_(environment->clock->Monotonic()),
+      heard_(began_),
       implicit_tls_(implicit_tls) {
   stream_->set_write_timeout(env_->settings.write_timeout);
   env_->registry->Add(handle_);
@@ -89,15 +97,20 @@ base::Task<void> Session::Loop() {
     Rest();
     // Many clients send a literal and its CRLF in two pieces.
     if (append_ != nullptr || !parser_.empty()) stream_->AckNow();
-    input_ = co_await stream_->Read(IdleTimeout());
+    input_ = co_await stream_->Read(ReadTimeout());
     switch (input_.event) {
       case net::Ready::kReadable:
         rest_ = input_.bytes();
         co_await Consume();
+        heard_ = env_->clock->Monotonic();
         break;
       case net::Ready::kWoken: co_await OnWoken(); break;
-      case net::Ready::kTimeout: Bye("timeout", "Autologout; idle for too long"); break;
+      case net::Ready::kTimeout: co_await OnSilence(); break;
       case net::Ready::kClosed: closing_ = true; break;
+    }
+    // One that keeps talking does not get past the end either.
+    if (account_ == nullptr && ClientTime() <= absl::ZeroDuration()) {
+      Bye("timeout", "Too slow to log in");
     }
   }
 }
@@ -114,9 +127,16 @@ base::Task<void> Session::OnWoken() {
     Bye("drain", "Server shuts down, please reconnect");
     co_return;
   }
-  if (!idling_ || selected_ == nullptr) co_return;
-  absl::Status status = co_await Sync(true, false);
-  if (!status.ok()) obs::Log(obs::Level::kWarning, "sync failed", {{"error", status}});
+  if (idling_ && selected_ != nullptr) co_await CatchUp(true, false);
+}
+
+// Nothing came for ReadTimeout().
+base::Task<void> Session::OnSilence() {
+  if (ClientTime() <= absl::ZeroDuration()) {
+    Bye("timeout", "Autologout; idle for too long");
+  } else if (idling_ && selected_ != nullptr) {
+    co_await CatchUp(true, false);
+  }
 }
 
 base::Task<void> Session::Consume() {
@@ -156,10 +176,7 @@ base::Task<void> Session::OnLine(imap::Line line) {
   idling_ = false;
   const std::string tag = std::exchange(idle_tag_, {});
   const bool done = base::EqualsIgnoreCase(line.text, "DONE");
-  if (selected_ != nullptr) {
-    absl::Status status = co_await Sync(true, false);
-    if (!status.ok()) obs::Log(obs::Level::kWarning, "sync failed", {{"error", status}});
-  }
+  if (selected_ != nullptr) co_await CatchUp(true, false);
   Answer(tag, done ? Reply::Ok("Idle completed") : Reply::Bad("DONE was expected"));
 }
 
@@ -196,10 +213,7 @@ base::Task<void> Session::Execute(imap::Command command) {
   } else {
     reply = co_await Dispatch(std::move(command));
   }
-  if (selected_ != nullptr && tells) {
-    absl::Status status = co_await Sync(!keeps, news);
-    if (!status.ok()) obs::Log(obs::Level::kWarning, "sync failed", {{"error", status}});
-  }
+  if (selected_ != nullptr && tells) co_await CatchUp(!keeps, news);
   // A BYE was said, or the tagged response came already (STARTTLS) or comes later (IDLE).
   if (reply.condition.empty() || (closing_ && tells && !refused)) co_return;
   Answer(tag, reply);
@@ -313,9 +327,24 @@ base::Task<void> Session::FlushIfLong() {
   if (out_.size() >= kFlushAt) co_await Flush();
 }
 
-absl::Duration Session::IdleTimeout() const {
-  if (append_ != nullptr || !parser_.empty()) return env_->settings.literal_timeout;
-  return account_ == nullptr ? env_->settings.login_timeout : env_->settings.idle_timeout;
+absl::Duration Session::ClientTime() const {
+  const absl::Duration now = env_->clock->Monotonic();
+  // Of all of it, however often something comes: who trickles holds a connection no longer.
+  if (account_ == nullptr) return began_ + env_->settings.login_timeout - now;
+  const bool within = append_ != nullptr || !parser_.empty();
+  return heard_ + (within ? env_->settings.literal_timeout : env_->settings.idle_timeout) - now;
+}
+
+absl::Duration Session::ReadTimeout() const {
+  const absl::Duration left = std::max(ClientTime(), kLeastWait);
+  if (!idling_ || missed_syncs_ == 0) return left;
+  return std::min(left, kSyncRetry * (1 << std::min(missed_syncs_ - 1, kMaxDoublings)));
+}
+
+base::Task<void> Session::Breathe(absl::Duration* began) {
+  if (env_->clock->Monotonic() - *began < kSlice) co_return;
+  co_await stream_->reactor()->Sleep(absl::ZeroDuration());
+  *began = env_->clock->Monotonic();
 }
 
 base::Task<std::optional<imap::CommandParser::Event>> Session::NextEvent() {
@@ -324,9 +353,10 @@ base::Task<std::optional<imap::CommandParser::Event>> Session::NextEvent() {
     if (!std::holds_alternative<imap::NeedMore>(event)) co_return event;
     co_await Flush();
     input_ = net::Input();
-    input_ = co_await stream_->Read(env_->settings.login_timeout);
+    input_ = co_await stream_->Read(ReadTimeout());
     if (input_.event == net::Ready::kWoken) continue;
-    if (input_.event == net::Ready::kTimeout) Bye("timeout", "Too slow");
+    const bool late = ClientTime() <= absl::ZeroDuration();
+    if (input_.event == net::Ready::kTimeout || late) Bye("timeout", "Too slow to log in");
     if (input_.event != net::Ready::kReadable) closing_ = true;
     rest_ = input_.bytes();
   }

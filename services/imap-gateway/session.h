@@ -75,6 +75,7 @@ class Session : public Wakeable {
   base::Task<absl::Status> Open();
   base::Task<void> Loop();
   base::Task<void> OnWoken();
+  base::Task<void> OnSilence();
   base::Task<void> Consume();
   base::Task<void> OnEvent(imap::CommandParser::Event event);
   base::Task<void> OnLine(imap::Line line);
@@ -86,7 +87,13 @@ class Session : public Wakeable {
   void Bye(std::string_view reason, std::string_view text);
   base::Task<void> Flush();
   base::Task<void> FlushIfLong();
-  absl::Duration IdleTimeout() const;
+  // How long the client may be silent from now on; before login: how long all of it may still take.
+  absl::Duration ClientTime() const;
+  // How long to wait for it: less than that when something is to be tried again meanwhile.
+  absl::Duration ReadTimeout() const;
+  // Lets the other sessions of this thread have their turn, after a while of computing since
+  // `*began`.
+  base::Task<void> Breathe(absl::Duration* began);
   // Waits for the rest of a command; nullopt when the connection is over.
   base::Task<std::optional<imap::CommandParser::Event>> NextEvent();
   Reply Failed(const absl::Status& status, std::string_view what);
@@ -146,6 +153,8 @@ class Session : public Wakeable {
   // Tells the client what is new. `expunges`: sequence numbers may change now. `force`: ask the
   // store even when no hint came.
   base::Task<absl::Status> Sync(bool expunges, bool force);
+  // The same; a failure is logged, and tried again as soon as the client may be told.
+  base::Task<void> CatchUp(bool expunges, bool force);
   base::Task<absl::Status> SyncReopen();
   base::Task<absl::Status> LearnKeywords(const std::vector<store::Entry>* entries);
   void TellVanished(const imap::UidSet& vanished);
@@ -189,7 +198,7 @@ class Session : public Wakeable {
   // ---- search.cc
   base::Task<Reply> Search(imap::SearchArguments search, std::string tag);
   base::Task<absl::Status> SearchPage(SearchRun* run, store::UidRanges page);
-  base::Task<absl::Status> SearchContent(SearchRun* run, store::UidRanges uids);
+  base::Task<absl::StatusOr<store::Uid>> SearchContent(SearchRun* run, store::UidRanges uids);
   static void Found(SearchRun* run, const store::Entry& entry);
 
   // ---- copy.cc
@@ -211,7 +220,10 @@ class Session : public Wakeable {
   std::shared_ptr<Account> account_;     // set when authenticated
   std::unique_ptr<Selected> selected_;   // set when selected
   std::unique_ptr<AppendState> append_;  // set within APPEND
+  absl::Duration began_;                 // when the client connected, monotonic
+  absl::Duration heard_;                 // when what it sent last was done
   int failures_ = 0;                     // logins
+  int missed_syncs_ = 0;                 // in a row
   int errors_ = 0;                       // malformed commands in a row
   bool implicit_tls_ = false;
   bool closing_ = false;

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "libs/base/status.h"
+#include "libs/obs/log.h"
 #include "services/imap-gateway/session.h"
 
 namespace godwit::imap_gateway {
@@ -24,12 +25,25 @@ void Session::Announce(const store::Change& change) {
   }
 }
 
+base::Task<void> Session::CatchUp(bool expunges, bool force) {
+  absl::Status status = co_await Sync(expunges, force || missed_syncs_ > 0);
+  if (status.ok()) {
+    missed_syncs_ = 0;
+    co_return;
+  }
+  // No hint comes a second time: an idling session asks again by itself (ReadTimeout).
+  ++missed_syncs_;
+  obs::Log(obs::Level::kWarning, "sync failed", {{"trace", trace_}, {"error", status}});
+}
+
 base::Task<absl::Status> Session::Sync(bool expunges, bool force) {
-  if (!force && account_->latest <= selected_->modseq) co_return absl::OkStatus();
+  const store::Modseq latest = account_->latest;
+  if (!force && latest <= selected_->modseq) co_return absl::OkStatus();
   absl::StatusOr<store::Changes> changes = co_await env_->database->Run(
       [account = account_->id, mailbox = selected_->mailbox, since = selected_->modseq](
           db::Connection& c) { return store::ChangesSince(c, account, mailbox, since); });
   if (!changes.ok()) co_return changes.status();
+  account_->Correct(latest, changes->modseq);
   if (changes->mailbox_gone) {
     Bye("failure", "The selected mailbox was deleted");
     co_return absl::OkStatus();
@@ -122,7 +136,7 @@ void Session::TellVanished(const imap::UidSet& vanished) {
     }
   }
   uids.RemoveAll(vanished);
-  selected_->saved.RemoveAll(vanished);
+  selected_->saved.get().RemoveAll(vanished);
 }
 
 void Session::TellExists(size_t before) {

@@ -1,5 +1,7 @@
 #include "services/smtp-ingress/decision.h"
 
+#include <utility>
+
 namespace godwit::smtp_ingress {
 namespace {
 
@@ -8,11 +10,15 @@ smtp::Reply DmarcRejection(const std::string& domain) {
   return {550, "5.7.1", {"Message rejected per DMARC policy for " + domain}};
 }
 
-Decision OnFailure(DecisionPolicy::OnFailure what, std::string_view reason,
-                   const std::string& domain) {
+// RFC 5322 §3.6.2 asks for one From. RFC 9989 §11.5: whoever breaks that may want to get a forged
+// author past DMARC to the reader; RFC 7489 §6.6.1: such messages are typically rejected.
+smtp::Reply AuthorRejection(const std::string& why) {
+  return {550, "5.7.1", {"Message rejected, its author can not be determined: " + why}};
+}
+
+Decision OnFailure(DecisionPolicy::OnFailure what, std::string_view reason, smtp::Reply reply) {
   switch (what) {
-    case DecisionPolicy::OnFailure::kReject:
-      return {Outcome::kReject, reason, DmarcRejection(domain)};
+    case DecisionPolicy::OnFailure::kReject: return {Outcome::kReject, reason, std::move(reply)};
     case DecisionPolicy::OnFailure::kJunk: return {Outcome::kJunk, reason, {}};
     case DecisionPolicy::OnFailure::kAccept: break;
   }
@@ -23,6 +29,10 @@ Decision OnFailure(DecisionPolicy::OnFailure what, std::string_view reason,
 
 Decision Decide(const Evidence& evidence, const DecisionPolicy& policy) {
   if (evidence.own_message) return {};
+  if (!evidence.author_unusable.empty()) {
+    return OnFailure(policy.on_unusable_author, "author-unusable",
+                     AuthorRejection(evidence.author_unusable));
+  }
   if (evidence.dmarc == DmarcOutcome::kTempError) {
     // RFC 7489 §6.6.3: with the policy unknown for the moment, the answer that could turn accept
     // into reject is missing: the client comes back.
@@ -33,9 +43,10 @@ Decision Decide(const Evidence& evidence, const DecisionPolicy& policy) {
   if (evidence.dmarc != DmarcOutcome::kFail) return {};
   switch (evidence.policy) {
     case DmarcPolicy::kReject:
-      return OnFailure(policy.on_reject, "dmarc-reject", evidence.from_domain);
+      return OnFailure(policy.on_reject, "dmarc-reject", DmarcRejection(evidence.from_domain));
     case DmarcPolicy::kQuarantine:
-      return OnFailure(policy.on_quarantine, "dmarc-quarantine", evidence.from_domain);
+      return OnFailure(policy.on_quarantine, "dmarc-quarantine",
+                       DmarcRejection(evidence.from_domain));
     case DmarcPolicy::kNone: break;
   }
   return {};

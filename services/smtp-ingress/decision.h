@@ -18,8 +18,11 @@ struct Evidence {
   DmarcOutcome dmarc = DmarcOutcome::kNone;
   DmarcPolicy policy = DmarcPolicy::kNone;  // what the domain asks for
   std::string from_domain;                  // of the From field
-  // The message was made by a daemon of ours (DSN, report), which said so over mutual TLS: DMARC
-  // says nothing about it.
+  // Why nobody can tell whom the message is from: no From, two, or one that does not parse. ""
+  // when that is clear. DMARC then says nothing (kNone).
+  std::string author_unusable;
+  // The message was made by a daemon of ours (DSN, report), which said so over mutual TLS: it is
+  // not judged.
   bool own_message = false;
 };
 
@@ -28,6 +31,7 @@ struct DecisionPolicy {
   enum class OnFailure { kReject, kJunk, kAccept };
   OnFailure on_reject = OnFailure::kReject;
   OnFailure on_quarantine = OnFailure::kJunk;
+  OnFailure on_unusable_author = OnFailure::kReject;
 };
 
 enum class Outcome { kAccept, kJunk, kReject, kDefer };
@@ -41,8 +45,8 @@ struct Decision {
 };
 
 // Every reason there is, for the metrics.
-inline constexpr std::string_view kReasons[] = {"accepted", "dmarc-reject", "dmarc-quarantine",
-                                                "dmarc-temperror"};
+inline constexpr std::string_view kReasons[] = {"accepted", "author-unusable", "dmarc-reject",
+                                                "dmarc-quarantine", "dmarc-temperror"};
 
 Decision Decide(const Evidence& evidence, const DecisionPolicy& policy);
 

@@ -8,29 +8,24 @@
 namespace godwit::smtp_ingress {
 
 MessageDelivery::MessageDelivery(Services* services, store::AccountId owner)
-    : services_(services), owner_(owner) {}
-
-MessageDelivery::~MessageDelivery() {
-  services_->memory -= counted_;
-  services_->metrics->memory_bytes.Add(static_cast<double>(-counted_));
-}
-
-void MessageDelivery::CountMemory() {
-  const int64_t now = static_cast<int64_t>(message_.memory());
-  services_->memory += now - counted_;
-  services_->metrics->memory_bytes.Add(static_cast<double>(now - counted_));
-  counted_ = now;
-}
+    : services_(services), owner_(owner), memory_(services) {}
 
 base::Task<absl::Status> MessageDelivery::Feed(std::string_view bytes) {
   message_.Feed(bytes);
+  memory_.Set(message_.memory());
   while (message_.has_full_chunk()) {
     std::string chunk = message_.TakeChunk();
+    memory_.Set(message_.memory() + chunk.size());
     absl::Status staged = co_await Stage(std::move(chunk));
+    memory_.Set(message_.memory());
     if (!staged.ok()) co_return staged;
   }
-  CountMemory();
   co_return absl::OkStatus();
+}
+
+void MessageDelivery::Clear() {
+  message_ = ingest::IncomingMessage();
+  memory_.Set(0);
 }
 
 base::Task<absl::Status> MessageDelivery::Stage(std::string chunk) {

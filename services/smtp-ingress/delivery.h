@@ -3,8 +3,8 @@
 // MessageDelivery: one message on its way into the store: collects it, writes a large body out as
 // it comes (staged chunks), and delivers all copies in one durable commit.
 //
-// What it takes stays in memory up to about 300 KiB, whatever the size of the message, and is
-// counted in Services::memory. One reactor's thread.
+// What it takes stays in memory up to about 600 KiB and the header's size, whatever the size of the
+// message, and is counted in Services::memory. One reactor's thread.
 
 #include <optional>
 #include <string>
@@ -16,6 +16,7 @@
 #include "libs/ingest/incoming_message.h"
 #include "libs/smtp/path.h"
 #include "libs/store/delivery.h"
+#include "services/smtp-ingress/memory_share.h"
 #include "services/smtp-ingress/services.h"
 
 namespace godwit::smtp_ingress {
@@ -30,7 +31,6 @@ class MessageDelivery {
  public:
   // `owner` is the account that a staged body is written under: one of the recipients.
   MessageDelivery(Services* services, store::AccountId owner);
-  ~MessageDelivery();
   MessageDelivery(const MessageDelivery&) = delete;
   MessageDelivery& operator=(const MessageDelivery&) = delete;
 
@@ -44,18 +44,19 @@ class MessageDelivery {
   base::Task<absl::StatusOr<store::DeliveryResult>> Commit(std::string header,
                                                            smtp::Address reverse_path,
                                                            std::vector<Copy> copies, bool junk);
-  // The message is not wanted: removes what was staged. The sweep would do it too.
+  // The message is not wanted: forgets what is in memory. Nothing but Drop() may follow.
+  void Clear();
+  // The same for what was staged. The sweep would do it too.
   base::Task<void> Drop();
 
  private:
   base::Task<absl::Status> Stage(std::string chunk);
-  void CountMemory();
 
   Services* const services_;
   const store::AccountId owner_;
   ingest::IncomingMessage message_;
   std::optional<store::StagedBlob> staged_;
-  int64_t counted_ = 0;
+  MemoryShare memory_;
 };
 
 }  // namespace godwit::smtp_ingress

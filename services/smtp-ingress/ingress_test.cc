@@ -3,6 +3,7 @@
 
 #include <fstream>
 
+#include "libs/store/delivery.h"
 #include "libs/store/watch.h"
 #include "services/smtp-ingress/ingress_fixture.h"
 
@@ -270,6 +271,23 @@ TEST_CASE_METHOD(IngressFixture,
   CHECK(reloaded);
 }
 
+// SIGHUP looked at the files on the main thread while the first reactor did the same.
+TEST_CASE_METHOD(IngressFixture, "SIGHUP reads certificates on the thread that watches them",
+                 "[smtp-ingress][component]") {
+  Start();
+  const testing::LeafFiles fresh = authority.Issue({.names = {"new.y.example"}});
+  for (const auto& [from, to] : {std::pair(fresh.chain_pem, public_leaf.chain_file),
+                                 std::pair(fresh.key_pem, public_leaf.key_file)}) {
+    std::ofstream(to, std::ios::trunc) << from;
+  }
+  MustOk(server->Reload());  // comes back when it is done
+  SmtpClient client = Connect();
+  client.Reply();
+  client.Say("EHLO c");
+  client.Say("STARTTLS");
+  CHECK(client.StartTls(ClientTls(), "new.y.example"));
+}
+
 TEST_CASE_METHOD(IngressFixture, "The internal listener takes mail from our daemons only",
                  "[smtp-ingress][component]") {
   Start();
@@ -367,6 +385,26 @@ TEST_CASE_METHOD(IngressFixture, "Draining tells idle sessions 421 and lets a tr
   CHECK(CountEmails() == "1");
 }
 
+// A session after MAIL held up the whole grace period and was then cut without a word.
+TEST_CASE_METHOD(IngressFixture, "At the end of the grace period all but data is told 421",
+                 "[smtp-ingress][component]") {
+  Start();
+  SmtpClient half = Connect();
+  half.Reply();
+  half.Say("EHLO c");
+  half.Say("MAIL FROM:<s@x.example>");
+  half.Say("RCPT TO:<alice@y.example>");
+  SmtpClient in_data = Connect();
+  in_data.Reply();
+  REQUIRE(in_data.BeginMessage("s@x.example", {"alice@y.example"}).substr(0, 3) == "354");
+  std::thread drain([&] { server->Drain(absl::Seconds(4)); });
+  CHECK(half.Reply() == "421 4.3.2 Service shutting down, try again");
+  CHECK(half.Reply() == "(closed)");
+  CHECK(in_data.Reply() == "(closed)");  // a reply here would be taken for the message's
+  drain.join();
+  CHECK(CountEmails() == "0");
+}
+
 TEST_CASE_METHOD(IngressFixture, "Behind a PROXY header the client's own address counts",
                  "[smtp-ingress][component]") {
   SECTION("from a source that is listed") {
@@ -396,18 +434,20 @@ TEST_CASE_METHOD(IngressFixture, "Behind a PROXY header the client's own address
   }
 }
 
+// About a quarter of a MiB of body: it is held, and not staged.
+std::string HeldText() {
+  std::string text = "A: b\r\n\r\n";
+  while (text.size() < 250 * 1024) text += std::string(998, 'x') + "\r\n";
+  return text;
+}
+
 TEST_CASE_METHOD(IngressFixture, "Full memory defers messages with 452",
                  "[smtp-ingress][component]") {
-  Start("limits: {memory: 1MiB}\n");
+  Start("limits: {memory: 4MiB}\n");
   std::vector<std::unique_ptr<SmtpClient>> clients;
-  // Each holds about a quarter of a MiB of body that has not been staged.
-  const std::string body = "A: b\r\n\r\n" + [] {
-    std::string lines;
-    while (lines.size() < 250 * 1024) lines += std::string(998, 'x') + "\r\n";
-    return lines;
-  }();
+  const std::string body = HeldText();
   std::string reply;
-  for (int i = 0; i < 10 && reply.substr(0, 3) != "452"; ++i) {
+  for (int i = 0; i < 20 && reply.substr(0, 3) != "452"; ++i) {
     clients.push_back(std::make_unique<SmtpClient>(server->endpoints().at(0)));
     clients.back()->Reply();
     reply = clients.back()->BeginMessage("s@x.example", {"alice@y.example"});
@@ -419,6 +459,75 @@ TEST_CASE_METHOD(IngressFixture, "Full memory defers messages with 452",
     absl::SleepFor(absl::Milliseconds(200));
   }
   CHECK(reply == "452 4.3.1 Insufficient storage, try again later");
+}
+
+// The bound was looked at before DATA's 354 only: whoever had that could fill the memory.
+TEST_CASE_METHOD(IngressFixture, "Memory that fills up while messages come defers some of them",
+                 "[smtp-ingress][component]") {
+  Start("limits: {memory: 4MiB}\n");
+  const std::string text = HeldText();
+  std::vector<std::unique_ptr<SmtpClient>> clients;
+  for (int i = 0; i < 32; ++i) {  // twice what there is room for
+    clients.push_back(std::make_unique<SmtpClient>(server->endpoints().at(0)));
+    clients.back()->Reply();
+    REQUIRE(clients.back()->BeginMessage("s@x.example", {"alice@y.example"}).substr(0, 3) == "354");
+  }
+  for (const auto& client : clients) client->Send(text);
+  int accepted = 0;
+  int deferred = 0;
+  for (const auto& client : clients) {
+    const std::string reply = client->EndMessage("the end\r\n");
+    CAPTURE(reply);
+    CHECK((reply == kAccepted || reply == "452 4.3.1 Insufficient storage, try again later"));
+    ++(reply == kAccepted ? accepted : deferred);
+    CHECK(client->Say("NOOP") == "250 2.0.0 OK");  // in step
+  }
+  CHECK(accepted >= 4);
+  CHECK(deferred >= 8);
+  CHECK(CountEmails() == std::to_string(accepted));
+  CHECK(clients.front()->SendMessage("s@x.example", {"bob@y.example"}, kText) == kAccepted);
+  CheckStore();
+}
+
+// One octet of Latin-1 in an id, or a NUL in a subject, and the database took the message never:
+// 451 until the sender gave up.
+TEST_CASE_METHOD(IngressFixture, "Octets that are not UTF-8 in a header are no obstacle",
+                 "[smtp-ingress][component]") {
+  Start();
+  SmtpClient client = Connect();
+  client.Reply();
+  const std::string header =
+      "Message-ID: <caf\xe9@x.example>\r\nReferences: <\xff@x.example>\r\n"
+      "In-Reply-To: <\xc3@x.example>\r\nSubject: =?utf-8?Q?a=00=ff?= \xe9\r\n"
+      "From: \xe9 <\xe9@x.example>\r\n";
+  CHECK(client.SendMessage("s@x.example", {"alice@y.example"}, header + "\r\n\xe9\r\n") ==
+        kAccepted);
+  CHECK(Contains(OnlyMessage(alice), header));  // as it came
+  CheckStore();
+}
+
+// More copies than one delivery may have were accepted one by one at RCPT, and then 451 for ever.
+TEST_CASE_METHOD(IngressFixture, "Recipients over what one delivery may have are told to wait",
+                 "[smtp-ingress][component]") {
+  store::Alias lists[] = {{"one@y.example", true, {}}, {"two@y.example", true, {}}};
+  for (size_t i = 0; i < store::kMaxTargets + 200; ++i) {
+    const std::string address = "m" + std::to_string(i) + "@y.example";
+    AddAccount(address);
+    lists[i % 2].members.push_back(address);
+  }
+  for (const store::Alias& list : lists) MustOk(store::AddAlias(*connection, list, absl::Now()));
+  Start();
+  SmtpClient client = Connect();
+  client.Reply();
+  client.Say("EHLO c");
+  client.Say("MAIL FROM:<s@x.example>");
+  CHECK(client.Say("RCPT TO:<one@y.example>") == "250 2.1.5 Recipient OK");
+  CHECK(client.Say("RCPT TO:<two@y.example>") == "452 4.5.3 Too many recipients");
+  CHECK(client.Say("RCPT TO:<alice@y.example>") == "250 2.1.5 Recipient OK");
+  CHECK(client.Say("DATA").substr(0, 3) == "354");
+  CHECK(client.EndMessage(kText) == kAccepted);
+  CHECK(CountEmails() == std::to_string(lists[0].members.size() + 1));
+  CHECK(client.SendMessage("s@x.example", {"two@y.example"}, kText) == kAccepted);
 }
 
 }  // namespace

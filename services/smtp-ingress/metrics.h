@@ -22,7 +22,8 @@ struct Metrics {
   obs::CounterFamily decisions{
       "godwit_smtp_ingress_decisions_total",
       "Decisions on verified messages, by reason.",
-      {{"reason", {"accepted", "dmarc-reject", "dmarc-quarantine", "dmarc-temperror"}}}};
+      {{"reason",
+        {"accepted", "author-unusable", "dmarc-reject", "dmarc-quarantine", "dmarc-temperror"}}}};
   obs::CounterFamily failures{"godwit_smtp_ingress_failures_total",
                               "451 because something of ours failed.",
                               {{"at", {"lookup", "verify", "stage", "deliver"}}}};

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "libs/base/ascii.h"
+#include "libs/store/delivery.h"
 
 namespace godwit::smtp_ingress {
 namespace {
@@ -56,6 +57,10 @@ RecipientVerdict JudgeAlias(const store::Recipient& alias, const smtp::Address& 
     verdict.accounts.push_back(local.account);
   }
   if (verdict.accounts.empty()) return Disabled(policy);
+  if (verdict.accounts.size() > store::kMaxTargets) {
+    // RFC 3463 §3.3: X.2.4 mailing list expansion problem. Trying again would not help.
+    return Refuse({550, "5.2.4", {"The list has too many members"}});
+  }
   if (!room) return Refuse(MakeReply(ReplyKind::kMailboxFull));
   return verdict;
 }

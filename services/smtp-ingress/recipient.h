@@ -28,7 +28,8 @@ struct RecipientVerdict {
 //
 // An alias is accepted when one of its members can take mail; members that are disabled are left
 // out, those over quota are not (the sender of a list can do nothing about it). An alias with
-// members at other domains is refused: nothing forwards yet, and a copy must not be lost.
+// members at other domains is refused: nothing forwards yet, and a copy must not be lost. So is one
+// with more than store::kMaxTargets members: all copies of a message are one commit.
 RecipientVerdict JudgeRecipient(const store::Recipient& recipient, const smtp::Address& sender,
                                 uint64_t declared_size, const RecipientPolicy& policy);
 

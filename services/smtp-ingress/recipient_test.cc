@@ -2,6 +2,8 @@
 
 #include <catch2/catch.hpp>
 
+#include "libs/store/delivery.h"
+
 namespace godwit::smtp_ingress {
 namespace {
 
@@ -80,6 +82,20 @@ TEST_CASE("A closed alias takes mail from members only", "[smtp-ingress][unit]")
   CHECK(Answer(alias) == "550 5.7.2");
   CHECK(JudgeRecipient(alias, {"M1", "y.example"}, 0, {}).reply.code == 250);
   CHECK(JudgeRecipient(alias, {}, 0, {}).reply.code == 550);
+}
+
+// Such a list was accepted at RCPT; its delivery was more than the store takes at once, and was
+// answered 451 for ever.
+TEST_CASE("A list with more members than one delivery has copies is refused",
+          "[smtp-ingress][unit]") {
+  std::vector<LocalRecipient> members;
+  for (size_t i = 1; i <= store::kMaxTargets; ++i)
+    members.push_back(Member(static_cast<int64_t>(i)));
+  CHECK(Answer(Alias(members)) == "250 2.1.5");
+  members.push_back(Member(2000, /*disabled=*/true));
+  CHECK(Answer(Alias(members)) == "250 2.1.5");
+  members.push_back(Member(2001));
+  CHECK(Answer(Alias(members)) == "550 5.2.4");
 }
 
 }  // namespace

@@ -1,5 +1,6 @@
 #include "services/smtp-ingress/server.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "libs/base/status.h"
@@ -20,6 +21,8 @@ constexpr absl::Duration kSweepInterval = absl::Minutes(1);
 constexpr absl::Duration kDeadBlobAge = absl::Hours(1);
 constexpr absl::Duration kChangeLogAge = absl::Hours(24 * 30);
 constexpr absl::Duration kDrainStep = absl::Milliseconds(20);
+// The last part of the grace period, at most a quarter: for clients to be told 421 and to take it.
+constexpr absl::Duration kCutTime = absl::Seconds(3);
 
 base::Task<absl::Status> CheckSchemaTask(db::Pool* pool) {
   absl::Status status =
@@ -161,9 +164,22 @@ base::Task<void> Server::Sweep() {
   if (!status.ok()) obs::Log(obs::Level::kWarning, "sweep failed", {{"status", status}});
 }
 
+// The watches belong to the first reactor, where Background() looks at them.
 absl::Status Server::Reload() {
-  CheckCertificates();
+  auto check = [](Server* server) -> base::Task<bool> {
+    server->CheckCertificates();
+    co_return true;
+  };
+  reactors_->at(0)->RunUntilDone(check(this));
   return absl::OkStatus();
+}
+
+// Until all have ended, or `patience` has.
+void Server::AwaitSessions(absl::Duration patience) const {
+  const absl::Duration begin = context_->clock->Monotonic();
+  while (services_.sessions > 0 && context_->clock->Monotonic() - begin < patience) {
+    absl::SleepFor(kDrainStep);
+  }
 }
 
 void Server::Drain(absl::Duration grace) {
@@ -171,10 +187,11 @@ void Server::Drain(absl::Duration grace) {
   services_.draining = true;
   for (const auto& listener : listeners_) listener->Close();
   reactors_->WakeAll();
-  const absl::Duration begin = context_->clock->Monotonic();
-  while (services_.sessions > 0 && context_->clock->Monotonic() - begin < grace) {
-    absl::SleepFor(kDrainStep);
-  }
+  const absl::Duration cut = std::min(kCutTime, grace / 4);
+  AwaitSessions(grace - cut);
+  services_.cutting = true;
+  reactors_->WakeAll();
+  AwaitSessions(cut);
   if (services_.sessions > 0) {
     obs::Log(obs::Level::kWarning, "sessions cut at the end of the grace period",
              {{"sessions", services_.sessions.load()}});

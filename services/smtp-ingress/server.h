@@ -37,7 +37,9 @@ class Server : public runtime::Service {
   absl::Status Listen(net::ListenOptions options, ListenerKind kind);
   base::Task<void> Background();
   base::Task<void> Sweep();
+  // On the first reactor, once it runs.
   void CheckCertificates();
+  void AwaitSessions(absl::Duration patience) const;
 
   const Config config_;
   runtime::Context* const context_;

@@ -54,7 +54,8 @@ struct Services {
   Metrics* metrics = nullptr;
   std::shared_ptr<net::TlsContext> tls;           // STARTTLS; null: not offered
   std::shared_ptr<net::TlsContext> internal_tls;  // of the internal listener
-  std::atomic<bool> draining{false};
+  std::atomic<bool> draining{false};              // sessions end with 421 as soon as they are idle
+  std::atomic<bool> cutting{false};               // and now all that wait for a command
   std::atomic<int64_t> sessions{0};
   std::atomic<int64_t> memory{0};  // octets of messages held by all sessions
 };

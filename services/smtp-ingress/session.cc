@@ -172,7 +172,8 @@ base::Task<bool> Session::ReadMore() {
   if (smtp_.in_data()) co_await transaction_->Flush();
   in_ = {};
   input_ = net::Input();  // gives the buffer back while we wait
-  if (services_->draining && smtp_.idle()) {
+  const bool cut = services_->cutting && !smtp_.in_data();
+  if (cut || (services_->draining && smtp_.idle())) {
     smtp_.End(MakeReply(ReplyKind::kShuttingDown));
     co_return true;
   }

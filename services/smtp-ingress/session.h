@@ -7,7 +7,8 @@
 //
 // Timeouts: for a command, for the next octets of data, for all of a message's data, for the
 // session (RFC 5321 §4.5.3.2). When the daemon drains, a session ends with 421 as soon as it is
-// idle.
+// idle, and at the end of the grace period with 421 wherever a reply may stand; only in the midst
+// of data the connection just ends.
 
 #include <memory>
 #include <string>

@@ -24,6 +24,11 @@ DecisionPolicy MakeDecisionPolicy(const Policy& policy) {
     case Policy::ON_QUARANTINE_ACCEPT: out.on_quarantine = OnFailure::kAccept; break;
     default: out.on_quarantine = OnFailure::kJunk;
   }
+  switch (policy.unusable_author()) {
+    case Policy::ON_UNUSABLE_AUTHOR_JUNK: out.on_unusable_author = OnFailure::kJunk; break;
+    case Policy::ON_UNUSABLE_AUTHOR_ACCEPT: out.on_unusable_author = OnFailure::kAccept; break;
+    default: out.on_unusable_author = OnFailure::kReject;
+  }
   return out;
 }
 

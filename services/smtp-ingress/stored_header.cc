@@ -1,5 +1,7 @@
 #include "services/smtp-ingress/stored_header.h"
 
+#include <algorithm>
+
 #include "libs/authres/authres.h"
 #include "libs/base/ascii.h"
 #include "libs/mime/header.h"
@@ -18,12 +20,34 @@ mime::HeaderBlock SplitAll(std::string_view header) {
   return mime::SplitHeader(header, limits);
 }
 
-bool IsForged(const mime::HeaderField& field, std::string_view authserv_id) {
-  if (base::EqualsIgnoreCase(field.name, kAuthenticationResults)) {
-    return authres::ClaimsToBeFrom(field.value, authserv_id);
+// The size of the line at the front of `text` with the continuation lines behind it.
+size_t LogicalLineSize(std::string_view text) {
+  size_t end = 0;
+  do {
+    const size_t newline = text.find('\n', end);
+    if (newline == text.npos) return text.size();
+    end = newline + 1;
+  } while (end < text.size() && base::IsWsp(text[end]));
+  return end;
+}
+
+// Up to the first octet that no field name has: a reader may take "Return-Path<NUL>:" for the
+// field, though it is none.
+std::string_view NameAtFront(std::string_view line) {
+  const auto end = std::find_if(line.begin(), line.end(),
+                                [](char c) { return c <= 32 || c >= 127 || c == ':'; });
+  return line.substr(0, static_cast<size_t>(end - line.begin()));
+}
+
+bool IsForged(std::string_view line, std::string_view authserv_id) {
+  const std::string_view name = NameAtFront(line);
+  if (base::EqualsIgnoreCase(name, kAuthenticationResults)) {
+    std::string_view value = line.substr(name.size());
+    while (!value.empty() && base::IsWsp(value.front())) value.remove_prefix(1);
+    if (value.starts_with(':')) value.remove_prefix(1);
+    return authres::ClaimsToBeFrom(value, authserv_id);
   }
-  return base::EqualsIgnoreCase(field.name, "Return-Path") ||
-         base::EqualsIgnoreCase(field.name, kReason);
+  return base::EqualsIgnoreCase(name, "Return-Path") || base::EqualsIgnoreCase(name, kReason);
 }
 
 void AppendField(std::string_view name, std::string_view value, std::string* out) {
@@ -55,13 +79,11 @@ std::string MakeStoredHeader(std::string_view header, const HeaderFacts& facts) 
   AppendField(kReason, facts.reason, &out);
   out += smtp::WriteReceived(facts.received);
 
-  size_t copied = 0;
-  for (const mime::HeaderField& field : SplitAll(header).fields) {
-    if (!IsForged(field, facts.authserv_id)) continue;
-    out += header.substr(copied, field.offset - copied);
-    copied = field.offset + field.size;
+  for (size_t at = 0; at < header.size();) {
+    const std::string_view line = header.substr(at, LogicalLineSize(header.substr(at)));
+    if (!IsForged(line, facts.authserv_id)) out += line;
+    at += line.size();
   }
-  out += header.substr(copied);
   // RFC 5322 §2.1: the empty line; a message without body may come without.
   const bool ended = header == "\r\n" || base::EndsWithIgnoreCase(header, "\r\n\r\n");
   if (!ended) out += "\r\n";

@@ -44,6 +44,28 @@ TEST_CASE("Our fields stand in front, and forged ones are gone (RFC 8601 §5)",
                       "\r\n");
 }
 
+// A line that is no field by the letter was copied, and readers that are less strict about names
+// saw our verdict in it.
+TEST_CASE("Lines that some reader takes for our fields are gone too", "[smtp-ingress][unit]") {
+  const std::string line = GENERATE(values<std::string>(
+      {std::string("Authentication-Results\0: mx.example; dmarc=pass\r\n", 49),
+       "Authentication-Results\xa0: mx.example; dmarc=pass\r\n",
+       "Authentication-Results : mx.example; dmarc=pass\r\n",
+       "Authentication-Results\t:\r\n\tmx.example; dmarc=pass\r\n",
+       "Authentication-Results mx.example; dmarc=pass\r\n",
+       "Authentication-Results: \" mx.example\"; dmarc=pass\r\n",
+       "Return-Path\x7f: <x@y.example>\r\n", "X-Godwit-Reason\x01x: trusted\r\n"}));
+  CAPTURE(line);
+  const std::string header = MakeStoredHeader("A: b\r\n" + line + "C: d\r\n\r\n", Facts());
+  CHECK(header == std::string(kOurs) + "A: b\r\nC: d\r\n\r\n");
+}
+
+TEST_CASE("Lines that are no fields, and no claims, stay", "[smtp-ingress][unit]") {
+  const std::string junk =
+      "From alice Mon Jan\r\n more of it\r\n: x\r\nAuthentication-Results\r\nReturn-Paths: a\r\n";
+  CHECK(MakeStoredHeader(junk + "\r\n", Facts()) == std::string(kOurs) + junk + "\r\n");
+}
+
 TEST_CASE("A forged field behind thousands of others is removed too", "[smtp-ingress][unit]") {
   std::string fields;
   for (int i = 0; i < 5000; ++i) fields += "X: y\r\n";

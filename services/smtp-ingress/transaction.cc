@@ -7,6 +7,7 @@
 #include "libs/base/status.h"
 #include "libs/idna/domain.h"
 #include "libs/obs/log.h"
+#include "libs/store/delivery.h"
 #include "libs/store/directory.h"
 
 namespace godwit::smtp_ingress {
@@ -29,7 +30,11 @@ bool IsOwnMessage(const std::optional<smtp::Origin>& origin) {
 
 Transaction::Transaction(Services* services, ClientFacts client, smtp::CheckMailFrom mail,
                          std::string id)
-    : services_(services), client_(std::move(client)), mail_(std::move(mail)), id_(std::move(id)) {}
+    : services_(services),
+      client_(std::move(client)),
+      mail_(std::move(mail)),
+      id_(std::move(id)),
+      pending_memory_(services) {}
 
 // Each refusal can be quoted to the operator.
 smtp::Reply Transaction::Answer(smtp::Reply reply) const {
@@ -41,9 +46,26 @@ smtp::Reply Transaction::Answer(smtp::Reply reply) const {
 
 smtp::Reply Transaction::Failure(std::string_view at, const absl::Status& status) {
   services_->metrics->failures.At({at}).Add();
-  obs::Log(obs::Level::kWarning, "message deferred",
+  obs::Log(obs::Level::kWarning, "message not delivered",
            {{"trace", id_}, {"at", at}, {"status", status}});
   return MakeReply(ReplyKind::kTemporaryFailure);
+}
+
+// What the store can never take is no reason to try again.
+smtp::Reply Transaction::DeliveryFailure(const absl::Status& status) {
+  smtp::Reply reply = Failure("deliver", status);
+  if (status.code() != absl::StatusCode::kInvalidArgument) return reply;
+  // RFC 3463 §3.7: X.6.0 other or undefined media error.
+  return {554, "5.6.0", {"The message can not be stored"}};
+}
+
+void Transaction::LogRefusal(const smtp::Address& address, const smtp::Reply& reply) const {
+  obs::Log(obs::Level::kInfo, "recipient refused",
+           {{"trace", id_},
+            {"client", client_.address.ToString()},
+            {"from", mail_.reverse_path.ToString()},
+            {"to", address.ToString()},
+            {"code", reply.code}});
 }
 
 base::Task<smtp::Reply> Transaction::AddRecipient(smtp::CheckRcpt rcpt) {
@@ -65,36 +87,40 @@ base::Task<smtp::Reply> Transaction::AddRecipient(smtp::CheckRcpt rcpt) {
         JudgeRecipient(*found, mail_.reverse_path, mail_.parameters.size.value_or(0),
                        services_->settings.recipient);
     reply = std::move(verdict.reply);
-    if (reply.positive()) AddCopies(verdict.accounts, address);
+    // RFC 5321 §4.5.3.1.10: the client sends these in a transaction of their own.
+    if (reply.positive() && !AddCopies(verdict.accounts, address)) {
+      reply = MakeReply(ReplyKind::kTooManyRecipients);
+    }
   } else {
     reply = Failure("lookup", found.status());
   }
   services_->metrics->recipients.At({ResultOf(reply)}).Add();
-  if (!reply.positive()) {
-    obs::Log(obs::Level::kInfo, "recipient refused",
-             {{"trace", id_},
-              {"client", client_.address.ToString()},
-              {"from", mail_.reverse_path.ToString()},
-              {"to", address.ToString()},
-              {"code", reply.code}});
-    co_return Answer(std::move(reply));
-  }
-  co_return reply;
+  if (reply.positive()) co_return reply;
+  LogRefusal(address, reply);
+  co_return Answer(std::move(reply));
 }
 
 // Two recipients of one account are one copy: the first address counts.
-void Transaction::AddCopies(const std::vector<store::AccountId>& accounts,
+bool Transaction::AddCopies(const std::vector<store::AccountId>& accounts,
                             const smtp::Address& recipient) {
-  recipients_.push_back(recipient);
+  const size_t before = copies_.size();
   for (store::AccountId account : accounts) {
-    const bool known = std::any_of(copies_.begin(), copies_.end(),
-                                   [&](const Copy& copy) { return copy.account == account; });
-    if (!known) copies_.push_back({account, recipient});
+    if (accounts_.insert(store::ToInt(account)).second) copies_.push_back({account, recipient});
   }
+  if (copies_.size() <= store::kMaxTargets) {
+    recipients_.push_back(recipient);
+    return true;
+  }
+  for (size_t i = before; i < copies_.size(); ++i)
+    accounts_.erase(store::ToInt(copies_[i].account));
+  copies_.resize(before);
+  return false;
 }
 
 base::Task<smtp::Reply> Transaction::BeginData() {
-  if (services_->memory > services_->settings.max_memory) {
+  // Above three quarters no message begins, so that those under way have room to end.
+  const int64_t mark = services_->settings.max_memory;
+  if (services_->memory > mark - mark / 4) {
     co_return Answer(MakeReply(ReplyKind::kInsufficientStorage));
   }
   VerifyEnvelope envelope;
@@ -108,13 +134,31 @@ base::Task<smtp::Reply> Transaction::BeginData() {
   co_return MakeReply(ReplyKind::kStartMailInput);
 }
 
+void Transaction::Append(std::string_view bytes) {
+  if (gave_way_) return;
+  pending_ += bytes;
+  pending_memory_.Set(pending_.capacity());
+  if (OverMemory()) GiveWay();
+}
+
 base::Task<void> Transaction::Flush() {
   if (pending_.empty()) co_return;
-  std::string bytes = std::exchange(pending_, {});
+  std::string bytes = std::exchange(pending_, {});  // counted until it is sent
   if (store_status_.ok() && !delivery_->message().header_too_large()) {
     store_status_ = co_await delivery_->Feed(bytes);
   }
   (void)co_await verify_->Send(std::move(bytes));
+  pending_memory_.Set(0);
+  if (OverMemory()) GiveWay();
+}
+
+// The client is not cut: it would only begin again at once. It is told at the end of its data.
+void Transaction::GiveWay() {
+  gave_way_ = true;
+  pending_ = {};
+  pending_memory_.Set(0);
+  delivery_->Clear();
+  verify_.reset();
 }
 
 base::Task<smtp::Reply> Transaction::EndData(smtp::EndData end) {
@@ -134,6 +178,7 @@ base::Task<smtp::Reply> Transaction::EndData(smtp::EndData end) {
 base::Task<smtp::Reply> Transaction::Finish(smtp::EndData end) {
   if (end.refused) co_return *std::move(end.refused);
   co_await Flush();
+  if (gave_way_) co_return MakeReply(ReplyKind::kInsufficientStorage);
   if (delivery_->message().header_too_large()) {
     co_return MakeReply(ReplyKind::kSizeExceeded, "Message header too large");
   }
@@ -168,7 +213,7 @@ base::Task<smtp::Reply> Transaction::Deliver(Verdict verdict, Decision decision)
       co_await delivery_->Commit(std::move(header), mail_.reverse_path, copies_, junk);
   services_->metrics->deliver_seconds.Observe(
       absl::ToDoubleSeconds(services_->clock->Monotonic() - begin));
-  if (!result.ok()) co_return Failure("deliver", result.status());
+  if (!result.ok()) co_return DeliveryFailure(result.status());
   outcome_ = junk ? "junk" : "accepted";
   SendHints(*result);
   co_return MakeReply(ReplyKind::kAccepted);

@@ -38,6 +38,7 @@ Verdict FromProto(const pb::VerifyResponse& response) {
   verdict.evidence.dmarc = FromProto(response.dmarc().result());
   verdict.evidence.policy = FromProto(response.dmarc().disposition());
   verdict.evidence.from_domain = response.dmarc().from_domain();
+  verdict.evidence.author_unusable = response.dmarc().author_unusable();
   verdict.authentication_results = response.authentication_results();
   verdict.received_spf = response.received_spf();
   if (response.iprev().result() == pb::RESULT_PASS) verdict.reverse_name = response.iprev().name();

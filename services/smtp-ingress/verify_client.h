@@ -53,8 +53,9 @@ class VerifyCall {
 struct VerifyOptions {
   rpc::ChannelOptions channel;
   std::string authserv_id;
-  // From the last octet to the verdict, and for taking a piece before that.
-  absl::Duration deadline = absl::Seconds(10);
+  // From the last octet to the verdict, and for taking a piece before that. More than auth-verifier
+  // may need.
+  absl::Duration deadline = absl::Seconds(30);
   // From the first to the last.
   absl::Duration receiving = absl::Minutes(30);
 };

@@ -33,7 +33,7 @@ class Godwit:
     name = "godwit"
 
     def __init__(self, most_messages):
-        self.suite = harness.Suite([f'sender.test. 60 IN TXT "v=spf1 ip4:127.0.0.1 -all"',
+        self.suite = harness.Suite(['sender.test. 60 IN TXT "v=spf1 ip4:127.0.0.1 -all"',
                                     '_dmarc.sender.test. 60 IN TXT "v=DMARC1; p=none"'])
         self.address = self.suite.told["smtp"]
         self.suite.add_account(ONE)

@@ -86,7 +86,11 @@ class Suite:
             arguments += ["--dns", f"127.0.0.1:{port}"]
         self.arguments = arguments
         self.process = None
-        self.start()
+        try:
+            self.start()
+        except AssertionError:
+            self.close()
+            raise
 
     def start(self):
         self.process = subprocess.Popen(

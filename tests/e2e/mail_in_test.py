@@ -66,6 +66,26 @@ class MailIn(harness.SuiteCase):
         self.assertIn(b"5.7.", refused.exception.smtp_error)
         self.assertEqual(len(self.inbox(self.alice)), before)
 
+    def test_a_malformed_from_does_not_go_past_dmarc(self):
+        forged, own = "ann@strict.test", "ann@sender.test"
+        cases = {
+            "two fields": f"From: {forged}\r\nFrom: {own}\r\n",
+            "two fields, the other way round": f"From: {own}\r\nFrom: {forged}\r\n",
+            "no field": "X-From: nobody\r\n",
+            "behind an empty line": f"\r\nFrom: {forged}\r\n",
+            "two domains": f"From: {forged}, {own}\r\n",
+            "a dot behind the domain": f"From: {forged}.\r\n",
+            "text behind the address": f"From: <{forged}> junk\r\n",
+            "two brackets": f"From: <<{forged}>>\r\n",
+        }
+        before = len(self.inbox(self.alice))
+        for name, field in cases.items():
+            with self.subTest(name), self.assertRaises(smtplib.SMTPDataError) as refused:
+                self.send(own, [self.alice], f"{field}To: {self.alice}\r\nSubject: forged\r\n\r\ntext\r\n".encode())
+            self.assertEqual(refused.exception.smtp_code, 550)
+            self.assertIn(b"5.7.1", refused.exception.smtp_error)
+        self.assertEqual(len(self.inbox(self.alice)), before)
+
     def test_dmarc_quarantine_goes_to_junk(self):
         self.send_from("careful.test", subject="suspicious")
         self.assertEqual(self.newest(self.alice, "Junk")["Subject"], "suspicious")

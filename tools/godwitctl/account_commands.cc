@@ -128,7 +128,7 @@ absl::StatusOr<Report> RemoveAccountCommand(db::Connection& connection, const In
 absl::StatusOr<Report> ListAccountsCommand(db::Connection& connection, const Invocation&) {
   Table table({"ADDRESS", "STATE", "EMAILS", "USED", "QUOTA", "ADMIN"});
   boost::json::array json;
-  std::string after;
+  store::Account after;
   while (true) {
     GODWIT_ASSIGN_OR_RETURN(const auto page, store::ListAccounts(connection, after));
     if (page.empty()) break;
@@ -148,7 +148,7 @@ absl::StatusOr<Report> ListAccountsCommand(db::Connection& connection, const Inv
                                          {"quota_bytes", account.quota_bytes},
                                          {"admin", account.admin}});
     }
-    after = page.back().name;
+    after = page.back();
   }
   return Report(table.ToString(), std::move(json));
 }
@@ -234,7 +234,7 @@ absl::StatusOr<Report> SetAdminCommand(db::Connection& connection, const Invocat
 absl::StatusOr<Report> ListAdmins(db::Connection& connection, const Invocation&) {
   Table table({"ADDRESS"});
   boost::json::array json;
-  std::string after;
+  store::Account after;
   while (true) {
     GODWIT_ASSIGN_OR_RETURN(const auto page, store::ListAccounts(connection, after));
     if (page.empty()) break;
@@ -243,7 +243,7 @@ absl::StatusOr<Report> ListAdmins(db::Connection& connection, const Invocation&)
       table.Add({account.name});
       json.push_back(boost::json::object{{"address", account.name}});
     }
-    after = page.back().name;
+    after = page.back();
   }
   return Report(table.ToString(), std::move(json));
 }

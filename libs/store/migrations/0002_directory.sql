@@ -1,7 +1,6 @@
 -- The directory: small, and replicated to every shard of a sharded store.
 
 ALTER DEFAULT PRIVILEGES REVOKE EXECUTE ON FUNCTIONS FROM PUBLIC;
-ALTER DEFAULT PRIVILEGES GRANT SELECT ON TABLES TO godwit_reader;
 REVOKE ALL ON SCHEMA public FROM PUBLIC;
 
 CREATE TABLE domains (

@@ -103,6 +103,7 @@ CREATE INDEX staged_blobs_expires ON staged_blobs (expires_at);
 CREATE TABLE dead_blobs (
   account_id bigint NOT NULL,
   blob_id bigint NOT NULL,
+  thread_id bigint NOT NULL,                -- of its emails, 0 when it never had one
   died_at timestamptz NOT NULL,
   PRIMARY KEY (account_id, blob_id)
 );

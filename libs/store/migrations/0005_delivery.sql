@@ -5,6 +5,10 @@
 -- A single statement keeps the snapshot from before its lock wait: duplicate UIDs, lost watchers. So
 -- the accounts are locked first, and everything is read in later statements, which see what the
 -- transactions before us have committed.
+--
+-- With p_wait no account is waited for longer than that, and then the call fails (55P03). With p_skip
+-- none is waited for at all: what concerns an account that somebody else holds gets code 423, and the
+-- others of the group do not suffer.
 
 -- Ids of keyword names, made where they are new. The account is locked.
 CREATE FUNCTION intern_keywords(p_account bigint, p_names text[], p_max integer)
@@ -58,7 +62,7 @@ CREATE FUNCTION deliver_group(
   t_leader bigint[],
   k_target bigint[], k_name text[], p_max_keywords bigint,
   r_message bigint[], r_text text[],
-  p_at timestamptz)
+  p_at timestamptz, p_wait text, p_skip boolean)
 RETURNS TABLE (target bigint, code bigint, mailbox_id bigint, uidvalidity bigint, uid bigint,
                email_id bigint, thread_id bigint, modseq bigint, watchers text[])
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
@@ -78,17 +82,33 @@ DECLARE
   v_thread bigint[];
   v_modseq bigint[];
   v_keyword_account bigint;
+  v_locked bigint[];
+  v_old_wait text := current_setting('lock_timeout');
 BEGIN
-  PERFORM FROM accounts WHERE account_id = ANY (t_account) ORDER BY account_id FOR NO KEY UPDATE;
+  IF p_skip THEN
+    SELECT array_agg(l.account_id) INTO v_locked FROM (
+      SELECT account_id FROM accounts WHERE account_id = ANY (t_account) ORDER BY account_id
+      FOR NO KEY UPDATE SKIP LOCKED) l;
+  ELSE
+    v_locked := t_account;
+    IF p_wait <> '' THEN
+      PERFORM set_config('lock_timeout', p_wait, true);
+    END IF;
+    PERFORM FROM accounts WHERE account_id = ANY (t_account) ORDER BY account_id FOR NO KEY UPDATE;
+    IF p_wait <> '' THEN
+      PERFORM set_config('lock_timeout', v_old_wait, true);
+    END IF;
+  END IF;
 
   -- The mailbox, and what stands against delivery, of each target.
   SELECT array_agg(x.box ORDER BY x.target),
-         array_agg(CASE WHEN x.known IS NULL THEN 404 WHEN x.disabled THEN 412
+         array_agg(CASE WHEN x.known IS NULL THEN 404 WHEN x.busy THEN 423 WHEN x.disabled THEN 412
                         WHEN x.uidnext IS NULL THEN 404 WHEN x.over_quota THEN 429
                         WHEN x.expired THEN 412 ELSE 0 END ORDER BY x.target)
     INTO v_box, v_code
     FROM (
       SELECT t.target, a.account_id AS known, a.disabled, b.box, m.uidnext,
+             (t.account = ANY (v_locked)) IS NOT TRUE AS busy,
              m_enforce_quota[t.message] AND a.quota_bytes > 0
                AND a.used_bytes + sum(t.header_size + m_body_size[t.message])
                      OVER (PARTITION BY t.account ORDER BY t.target) > a.quota_bytes AS over_quota,
@@ -266,11 +286,55 @@ BEGIN
       AND b.blob_id = m_blob[t.message] AND b.seq > 0
     WHERE m_staged_account[t.message] NOT IN (0, t.account);
   -- Staged in an account that is no recipient after all: the sweep takes it from here.
-  INSERT INTO dead_blobs (account_id, blob_id, died_at)
-    SELECT DISTINCT m_staged_account[t.message], m_blob[t.message], '-infinity'::timestamptz
+  INSERT INTO dead_blobs (account_id, blob_id, thread_id, died_at)
+    SELECT DISTINCT m_staged_account[t.message], m_blob[t.message], 0, '-infinity'::timestamptz
     FROM unnest(v_message) t(message)
     WHERE m_staged_account[t.message] <> 0 AND NOT EXISTS (
       SELECT FROM unnest(v_message, v_account) o(message, account)
       WHERE o.message = t.message AND o.account = m_staged_account[t.message]);
+END
+$$;
+
+-- Staging, in functions: whoever may put rows into these tables by himself may have the sweep remove
+-- the mail of others. A blob that has chunks is somebody's already.
+CREATE FUNCTION stage_blob(p_account bigint, p_blob bigint, p_expires timestamptz)
+RETURNS void LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
+BEGIN
+  PERFORM FROM blob_chunks WHERE account_id = p_account AND blob_id = p_blob LIMIT 1;
+  IF FOUND THEN
+    RAISE EXCEPTION 'the blob is there already' USING ERRCODE = 'ZG409';
+  END IF;
+  INSERT INTO staged_blobs (account_id, blob_id, expires_at) VALUES (p_account, p_blob, p_expires);
+END
+$$;
+
+-- The row is what keeps the sweep off: its lock is taken before a chunk is written, and a body that has
+-- expired takes no more. Chunks written behind the sweep's back belonged to nobody, for ever.
+CREATE FUNCTION stage_chunk(p_account bigint, p_blob bigint, p_seq bigint, p_size bigint,
+                            p_codec bigint, p_data bytea, p_expires timestamptz)
+RETURNS void LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
+BEGIN
+  UPDATE staged_blobs SET expires_at = greatest(expires_at, p_expires)
+    WHERE account_id = p_account AND blob_id = p_blob;
+  IF NOT FOUND THEN
+    RAISE EXCEPTION 'staged blob has expired' USING ERRCODE = 'ZG412';
+  END IF;
+  IF p_seq < 1 THEN
+    RAISE EXCEPTION 'chunk 0 is the header' USING ERRCODE = 'ZG422';
+  END IF;
+  INSERT INTO blob_chunks (account_id, blob_id, seq, size, codec, data)
+    VALUES (p_account, p_blob, p_seq, p_size, p_codec, p_data);
+END
+$$;
+
+-- The chunks go with the sweep.
+CREATE FUNCTION drop_staged_blob(p_account bigint, p_blob bigint)
+RETURNS void LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
+BEGIN
+  DELETE FROM staged_blobs WHERE account_id = p_account AND blob_id = p_blob;
+  IF FOUND THEN
+    INSERT INTO dead_blobs (account_id, blob_id, thread_id, died_at)
+      VALUES (p_account, p_blob, 0, '-infinity');
+  END IF;
 END
 $$;

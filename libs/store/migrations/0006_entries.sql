@@ -39,6 +39,7 @@ DECLARE
   v_size bigint;
   v_threads bigint[];
   v_blobs bigint[];
+  v_blob_threads bigint[];
 BEGIN
   WITH gone AS (
     DELETE FROM emails e
@@ -49,18 +50,19 @@ BEGIN
           WHERE m.account_id = p_account AND m.email_id = u.email) OFFSET 0) x
       WHERE (e.account_id = p_account) IS TRUE AND e.ctid = x.place
     RETURNING e.size, e.thread_id, e.blob_id)
-  SELECT count(*), sum(size), array_agg(DISTINCT thread_id), array_agg(DISTINCT blob_id)
-    INTO v_count, v_size, v_threads, v_blobs FROM gone;
+  SELECT count(*), sum(size), array_agg(DISTINCT thread_id), array_agg(blob_id),
+         array_agg(thread_id)
+    INTO v_count, v_size, v_threads, v_blobs, v_blob_threads FROM gone;
   IF v_count = 0 THEN
     RETURN '{}';
   END IF;
   UPDATE accounts SET email_count = email_count - v_count, used_bytes = used_bytes - v_size,
          thread_modseq = p_modseq WHERE account_id = p_account;
   -- Emails with the same blob share the thread, so the index on threads finds them.
-  INSERT INTO dead_blobs (account_id, blob_id, died_at)
-    SELECT p_account, b, p_at FROM unnest(v_blobs) b
+  INSERT INTO dead_blobs (account_id, blob_id, thread_id, died_at)
+    SELECT p_account, b.blob, b.thread, p_at FROM unnest(v_blobs, v_blob_threads) b(blob, thread)
     WHERE 0 = (SELECT count(*) FROM emails e WHERE e.account_id = p_account
-                 AND e.thread_id = ANY (v_threads) AND e.blob_id = b)
+                 AND e.thread_id = b.thread AND e.blob_id = b.blob)
     ON CONFLICT DO NOTHING;
   DELETE FROM threads t
     USING unnest(v_threads) u(thread) CROSS JOIN LATERAL (
@@ -115,7 +117,12 @@ BEGIN
   IF NOT FOUND THEN
     RAISE EXCEPTION 'no such mailbox' USING ERRCODE = 'ZG404';
   END IF;
-  IF cardinality(p_names) > 0 THEN
+  IF p_mode = 1 THEN
+    -- A keyword that is not there needs no id to be removed.
+    SELECT coalesce(array_agg(k.keyword_id ORDER BY k.keyword_id), '{}') INTO v_keywords
+      FROM keywords k WHERE k.account_id = p_account
+        AND lower(k.name COLLATE "C") = ANY (SELECT lower(u COLLATE "C") FROM unnest(p_names) u);
+  ELSIF cardinality(p_names) > 0 THEN
     v_keywords := intern_keywords(p_account, p_names, p_max_keywords::integer);
   END IF;
   WITH found AS MATERIALIZED (

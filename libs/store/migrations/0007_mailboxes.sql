@@ -208,3 +208,12 @@ BEGIN
   RETURN true;
 END
 $$;
+
+-- Two statements: a registration that we waited for has left a watcher, which only the second one sees.
+CREATE FUNCTION unregister_gateway(p_gateway bigint) RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
+BEGIN
+  DELETE FROM gateways WHERE gateway_id = p_gateway;
+  DELETE FROM watchers WHERE gateway_id = p_gateway;
+END
+$$;

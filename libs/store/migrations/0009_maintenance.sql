@@ -1,33 +1,38 @@
 -- Background work.
 
--- Removes expired staged blobs and dead ones with their chunks. Returns how many.
+-- Removes expired staged blobs and dead ones with their chunks. Returns how many. The rows are locked
+-- first and the chunks read after that: a chunk may have come while we waited. What an email has is
+-- left alone, whatever the lists say: a header (chunk 0) under a staged body, an email in the thread of
+-- a dead one.
 CREATE FUNCTION sweep_blobs(p_now timestamptz, p_dead_before timestamptz, p_limit bigint)
 RETURNS bigint LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
 DECLARE
-  v_staged bigint;
-  v_dead bigint;
+  v_accounts bigint[];
+  v_blobs bigint[];
+  v_dead_accounts bigint[];
+  v_dead_blobs bigint[];
 BEGIN
-  WITH old AS (
+  SELECT array_agg(account_id), array_agg(blob_id) INTO v_accounts, v_blobs FROM (
     SELECT account_id, blob_id FROM staged_blobs WHERE expires_at < p_now
-      ORDER BY expires_at LIMIT p_limit FOR UPDATE SKIP LOCKED),
-  rows AS (
-    DELETE FROM staged_blobs s USING old
-      WHERE s.account_id = old.account_id AND s.blob_id = old.blob_id RETURNING s.blob_id),
-  chunks AS (
-    DELETE FROM blob_chunks c USING old
-      WHERE c.account_id = old.account_id AND c.blob_id = old.blob_id)
-  SELECT count(*) INTO v_staged FROM rows;
-  WITH old AS (
+      ORDER BY expires_at LIMIT p_limit FOR UPDATE SKIP LOCKED) s;
+  DELETE FROM staged_blobs s USING unnest(v_accounts, v_blobs) o(account, blob)
+    WHERE s.account_id = o.account AND s.blob_id = o.blob;
+  DELETE FROM blob_chunks c USING unnest(v_accounts, v_blobs) o(account, blob)
+    WHERE c.account_id = o.account AND c.blob_id = o.blob AND NOT EXISTS (
+      SELECT FROM blob_chunks h WHERE h.account_id = o.account AND h.blob_id = o.blob AND h.seq = 0);
+
+  SELECT array_agg(account_id), array_agg(blob_id) INTO v_dead_accounts, v_dead_blobs FROM (
     SELECT account_id, blob_id FROM dead_blobs WHERE died_at < p_dead_before
-      ORDER BY died_at LIMIT p_limit FOR UPDATE SKIP LOCKED),
-  rows AS (
-    DELETE FROM dead_blobs d USING old
-      WHERE d.account_id = old.account_id AND d.blob_id = old.blob_id RETURNING d.blob_id),
-  chunks AS (
-    DELETE FROM blob_chunks c USING old
-      WHERE c.account_id = old.account_id AND c.blob_id = old.blob_id)
-  SELECT count(*) INTO v_dead FROM rows;
-  RETURN v_staged + v_dead;
+      ORDER BY died_at LIMIT p_limit FOR UPDATE SKIP LOCKED) d;
+  DELETE FROM blob_chunks c
+    USING unnest(v_dead_accounts, v_dead_blobs) o(account, blob), dead_blobs d
+    WHERE d.account_id = o.account AND d.blob_id = o.blob
+      AND c.account_id = o.account AND c.blob_id = o.blob AND NOT EXISTS (
+        SELECT FROM emails e WHERE e.account_id = o.account AND e.thread_id = d.thread_id
+          AND e.blob_id = o.blob);
+  DELETE FROM dead_blobs d USING unnest(v_dead_accounts, v_dead_blobs) o(account, blob)
+    WHERE d.account_id = o.account AND d.blob_id = o.blob;
+  RETURN coalesce(cardinality(v_blobs), 0) + coalesce(cardinality(v_dead_blobs), 0);
 END
 $$;
 

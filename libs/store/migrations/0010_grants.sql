@@ -4,7 +4,12 @@
 GRANT USAGE ON SCHEMA public TO godwit_smtp_ingress, godwit_submission, godwit_imap_gateway,
   godwit_delivery_queue, godwit_auth_verifier, godwit_tls_policy, godwit_webmail_api, godwit_acme,
   godwit_reader;
+-- The reader reads everything but what one can log in or sign with.
 GRANT SELECT ON ALL TABLES IN SCHEMA public TO godwit_reader;
+REVOKE SELECT ON dkim_keys, credentials, server_keys FROM godwit_reader;
+GRANT SELECT (domain, selector, algorithm, public_key, active, created_at) ON dkim_keys
+  TO godwit_reader;
+GRANT SELECT (account_id, credential_id, name, scopes, created_at) ON credentials TO godwit_reader;
 GRANT SELECT ON schema_versions TO godwit_smtp_ingress, godwit_submission, godwit_imap_gateway,
   godwit_delivery_queue, godwit_auth_verifier, godwit_tls_policy, godwit_webmail_api, godwit_acme;
 
@@ -17,11 +22,8 @@ GRANT SELECT ON domains TO godwit_auth_verifier, godwit_tls_policy, godwit_acme;
 -- smtp-ingress: recipients, staging and delivering. It reads no mail, no password, no key.
 GRANT SELECT (account_id, name, disabled, quota_bytes, used_bytes, email_count) ON accounts
   TO godwit_smtp_ingress;
-GRANT INSERT, DELETE, SELECT ON staged_blobs TO godwit_smtp_ingress, godwit_imap_gateway,
-  godwit_webmail_api;
-GRANT INSERT ON blob_chunks, dead_blobs TO godwit_smtp_ingress;
-GRANT EXECUTE ON FUNCTION deliver_group TO godwit_smtp_ingress, godwit_imap_gateway,
-  godwit_webmail_api;
+GRANT EXECUTE ON FUNCTION stage_blob, stage_chunk, drop_staged_blob, deliver_group
+  TO godwit_smtp_ingress, godwit_imap_gateway, godwit_webmail_api;
 GRANT EXECUTE ON FUNCTION sweep_blobs, compact_change_log TO godwit_smtp_ingress,
   godwit_imap_gateway, godwit_webmail_api;
 GRANT SELECT (account_id, modseq, at) ON change_log TO godwit_smtp_ingress;
@@ -35,12 +37,11 @@ GRANT SELECT (account_id, name, disabled, quota_bytes, used_bytes, email_count) 
 -- Those that show mail.
 GRANT SELECT ON accounts, mailboxes, subscriptions, emails, mailbox_entries, keywords, threads,
   change_log, gateways, watchers TO godwit_imap_gateway, godwit_webmail_api;
-GRANT SELECT, INSERT ON blob_chunks TO godwit_imap_gateway, godwit_webmail_api;
-GRANT INSERT ON dead_blobs TO godwit_imap_gateway, godwit_webmail_api;
+GRANT SELECT ON blob_chunks TO godwit_imap_gateway, godwit_webmail_api;
 GRANT INSERT, UPDATE, DELETE ON gateways, watchers TO godwit_imap_gateway, godwit_webmail_api;
 GRANT EXECUTE ON FUNCTION store_flags, copy_entries, expunge_entries, create_mailbox, rename_mailbox,
-  delete_mailbox, set_subscribed, watch_account, beat_gateway, mailbox_at
-  TO godwit_imap_gateway, godwit_webmail_api;
+  delete_mailbox, set_subscribed, watch_account, beat_gateway, unregister_gateway,
+  mailbox_at TO godwit_imap_gateway, godwit_webmail_api;
 
 -- webmail-api serves the administration.
 GRANT INSERT, UPDATE, DELETE ON domains, addresses, aliases, alias_members, settings, admins,
