@@ -205,8 +205,8 @@ TEST_CASE_METHOD(Fixture, "A pipeline is one transaction and one snapshot", "[db
   CHECK(Insert(*c, 5).ok());
 }
 
-// What was prepared before the error stays prepared, rollback or not. The connection did not know it
-// and prepared it again: 42P05, each time, until the process ended.
+// What was prepared before the error stays prepared, rollback or not. The connection did not know
+// it and prepared it again: 42P05, each time, until the process ended.
 TEST_CASE_METHOD(Fixture, "A pipeline that fails in its first use works in the next",
                  "[db][integration]") {
   const Connection::Call insert = {&kInsert, std::move(Params().Int(1).Text("a"))};
@@ -249,8 +249,8 @@ TEST_CASE_METHOD(Fixture, "A statement has its time", "[db][integration]") {
   CHECK(quick->Execute(kSleep, Params().Double(0)).ok());
 }
 
-// The farewell of a server comes before the end of the connection. Read alone it looked like health,
-// and the job that came next was lost: eight logins after each failover.
+// The farewell of a server comes before the end of the connection. Read alone it looked like
+// health, and the job that came next was lost: eight logins after each failover.
 TEST_CASE_METHOD(Fixture, "A connection that the server speaks to unasked is not healthy",
                  "[db][integration]") {
   auto idle = database.Connect();

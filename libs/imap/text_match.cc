@@ -1,9 +1,8 @@
 #include "libs/imap/text_match.h"
 
+#include <string.h>
 #include <unicode/normalizer2.h>
 #include <unicode/unistr.h>
-
-#include <string.h>
 
 #include <algorithm>
 #include <utility>

@@ -82,7 +82,9 @@ class FieldWriter {
   void Token(std::string_view space, std::string_view word) {
     if (space.empty()) space = " ";
     const bool too_long = column_ + space.size() + word.size() > kFoldAt;
-    if ((too_long && !first_) || column_ + space.size() + 1 > kMaxLine) Fold();
+    const bool over = (too_long && !first_) || column_ + space.size() + 1 > kMaxLine;
+    // At the start of a line a fold would leave an empty one, which ends the header.
+    if (over && column_ > 0) Fold();
     first_ = false;
     // White space alone could fill a line: beyond the limit it shrinks to one space.
     if (column_ + space.size() + 1 > kMaxLine) space = " ";

@@ -139,5 +139,13 @@ TEST_CASE("AppendField keeps the caller's folds", "[mime][unit]") {
   CHECK(out == "Received: from a\r\n\tby b;\r\n\tFri, 21 Nov 1997 09:55:06 -0600\r\n");
 }
 
+// Found by the fuzzer: a caller's fold before a word that does not fit its line was followed by a
+// fold of our own. The empty line between them ended the header, and the rest became body.
+TEST_CASE("AppendField never writes an empty line", "[mime][unit]") {
+  std::string field;
+  AppendField(&field, "X-Field", "a\r\n " + std::string(82, 'b'));
+  CHECK(field == "X-Field: a\r\n " + std::string(82, 'b') + "\r\n");
+}
+
 }  // namespace
 }  // namespace godwit::mime

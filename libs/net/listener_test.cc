@@ -251,7 +251,8 @@ TEST_CASE("A PROXY listener that would believe everybody does not start", "[net]
   const auto start = [&](std::string_view source) {
     return Listener::Start(&reactor, Proxied(source), StartEcho).status();
   };
-  for (const std::string_view wide : {"0.0.0.0/0", "128.0.0.0/1", "10.0.0.0/7", "::/0", "fc00::/6"}) {
+  for (const std::string_view wide :
+       {"0.0.0.0/0", "128.0.0.0/1", "10.0.0.0/7", "::/0", "fc00::/6"}) {
     CAPTURE(wide);
     const absl::Status status = start(wide);
     CHECK(status.code() == absl::StatusCode::kInvalidArgument);

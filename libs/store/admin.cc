@@ -307,8 +307,8 @@ absl::StatusOr<Account> GetAccount(db::Connection& connection, AccountId account
   return accounts[0];
 }
 
-absl::StatusOr<std::vector<Account>> ListAccounts(db::Connection& connection,
-                                                  const Account& after, int limit) {
+absl::StatusOr<std::vector<Account>> ListAccounts(db::Connection& connection, const Account& after,
+                                                  int limit) {
   Params params;
   params.Text(after.name).Int(ToInt(after.id)).Int(limit);
   GODWIT_ASSIGN_OR_RETURN(auto rows, connection.Execute(kAccounts, params));

@@ -184,8 +184,8 @@ absl::Status StageChunk(db::Connection& connection, StagedBlob* staged, std::str
     return base::InvalidArgument("chunks are whole but the last one");
   }
   const Chunk chunk = EncodeChunk(staged->next_seq, octets);
-  GODWIT_RETURN_IF_ERROR(ChunkStore::Postgres()->Write(connection, staged->account, staged->blob,
-                                                       chunk, expires));
+  GODWIT_RETURN_IF_ERROR(
+      ChunkStore::Postgres()->Write(connection, staged->account, staged->blob, chunk, expires));
   ++staged->next_seq;
   staged->body_size += static_cast<int64_t>(octets.size());
   return absl::OkStatus();

@@ -97,8 +97,8 @@ absl::Status StageChunk(db::Connection& connection, StagedBlob* staged, std::str
 absl::Status DropStagedBlob(db::Connection& connection, const StagedBlob& staged);
 
 // Removes expired staged blobs and the chunks of emails that were destroyed before `dead_before`,
-// at most `limit` of each. Returns how many; with `limit` or more there may be others: call it again.
-// Run from one daemon or several, every minute or so.
+// at most `limit` of each. Returns how many; with `limit` or more there may be others: call it
+// again. Run from one daemon or several, every minute or so.
 absl::StatusOr<int64_t> SweepBlobs(db::Connection& connection, absl::Time now,
                                    absl::Time dead_before, int limit = 100);
 

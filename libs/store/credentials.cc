@@ -17,6 +17,10 @@ const db::Statement kAccount("credentials_account", DbScope::kOneAccount, Access
   FROM accounts a LEFT JOIN account_scram s ON s.account_id = a.account_id
   WHERE a.account_id = $1)sql");
 
+const db::Statement kLocked("credentials_locked", DbScope::kBatch, Access::kRead, R"sql(
+  SELECT wanted FROM unnest($1::bigint[]) wanted
+  WHERE NOT EXISTS (SELECT FROM accounts WHERE account_id = wanted AND NOT disabled))sql");
+
 const db::Statement kAdmin("credentials_admin", DbScope::kDirectory, Access::kRead,
                            "SELECT 1 FROM admins WHERE account_id = $1");
 
@@ -103,6 +107,16 @@ absl::StatusOr<std::optional<Login>> LookupLogin(db::Connection& connection,
   }
   login.admin = !results[2].empty();
   return std::optional<Login>(std::move(login));
+}
+
+absl::StatusOr<std::vector<AccountId>> LockedAccounts(db::Connection& connection,
+                                                      const std::vector<AccountId>& accounts) {
+  std::vector<int64_t> ids;
+  for (const AccountId account : accounts) ids.push_back(ToInt(account));
+  GODWIT_ASSIGN_OR_RETURN(auto rows, connection.Execute(kLocked, Params().Ints(ids)));
+  std::vector<AccountId> locked;
+  for (db::Row row : rows) locked.push_back(AccountId{row.Int(0)});
+  return locked;
 }
 
 absl::StatusOr<base::Secret> FakeSaltKey(db::Connection& connection) {

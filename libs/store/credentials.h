@@ -71,6 +71,10 @@ struct Login {
 absl::StatusOr<std::optional<Login>> LookupLogin(db::Connection& connection,
                                                  std::string_view address);
 
+// Those of `accounts` that nobody may use any more: disabled, or gone.
+absl::StatusOr<std::vector<AccountId>> LockedAccounts(db::Connection& connection,
+                                                      const std::vector<AccountId>& accounts);
+
 // The key of the stable fake salt that unknown users are answered with: made once by the
 // migrations, the same for all daemons.
 absl::StatusOr<base::Secret> FakeSaltKey(db::Connection& connection);

@@ -193,8 +193,9 @@ absl::Status Deliverer::Commit(db::Connection& connection, WhenLocked when_locke
   for (size_t i = 0; i < group->size(); ++i) {
     auto result = results.ok() ? std::move((*results)[i]) : absl::StatusOr<DeliveryResult>();
     // One of them poisons the group, or takes the room of those behind it: tried once alone.
-    const bool alone = !results.ok() || (group->size() > 1 && result.status().code() ==
-                                                                  absl::StatusCode::kResourceExhausted);
+    const bool alone =
+        !results.ok() ||
+        (group->size() > 1 && result.status().code() == absl::StatusCode::kResourceExhausted);
     if (alone) result = store::Deliver(connection, *deliveries[i], WhenLocked::kSkip);
     Settle(std::move((*group)[i]), std::move(result));
   }

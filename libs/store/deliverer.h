@@ -9,8 +9,8 @@
 // while a group commits, what arrives gathers and is the next one. A group is bounded by count and
 // bytes. When a group fails for a reason that is not the database's absence (a poisonous message),
 // each of it is tried once alone, so that only the poison fails. Unavailable and Unknown are given
-// to all of the group: with Unknown it may have been delivered. What is over quota within a group is
-// tried alone, too: the refused ones before it counted.
+// to all of the group: with Unknown it may have been delivered. What is over quota within a group
+// is tried alone, too: the refused ones before it counted.
 //
 // An account may be locked for long, by a client that copies all of its mail or by a stuck session.
 // A group waits for none: what concerns such an account is put aside and tried again, with a brief

@@ -99,7 +99,8 @@ inline constexpr absl::Duration kBriefWait = absl::Milliseconds(200);
 // Delivers all of the group in one transaction, commits, and tells how each went:
 //   NotFound            an account or a given mailbox does not exist (any more)
 //   FailedPrecondition  the account is disabled, or the staged blob has expired
-//   ResourceExhausted   over quota (enforce_quota; what is refused counts for those behind it in the
+//   ResourceExhausted   over quota (enforce_quota; what is refused counts for those behind it in
+//   the
 //                       group), or too many keywords
 //   Aborted             an account is locked (kSkip)
 //   InvalidArgument     targets, sizes or bytes that can not be

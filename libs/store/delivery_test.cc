@@ -1,5 +1,8 @@
 #include "libs/store/delivery.h"
 
+#include <atomic>
+#include <chrono>
+#include <functional>
 #include <thread>
 
 #include "libs/store/deliverer.h"
@@ -166,6 +169,63 @@ TEST_CASE_METHOD(StoreFixture, "A staged body is adopted by one account and copi
   CHECK(database.Ask("SELECT count(*) FROM blob_chunks") == "6");
 }
 
+// A chunk that came after the sweep had taken the row belonged to nobody, for ever.
+TEST_CASE_METHOD(StoreFixture, "A chunk for a body that has expired is refused",
+                 "[store][integration]") {
+  auto* random = base::RandomSource::System();
+  StagedBlob staged = Must(StageBlob(*connection, alice, random, now + absl::Hours(1)));
+  const std::string chunk(kChunkSize, 'a');
+  // While it arrives it is kept.
+  MustOk(StageChunk(*connection, &staged, chunk, now + absl::Hours(3)));
+  CHECK(Must(SweepBlobs(*connection, now + absl::Hours(2), now)) == 0);
+  MustOk(StageChunk(*connection, &staged, chunk));
+
+  auto sweeper = database.Connect();
+  MustOk(sweeper->Begin());
+  CHECK(Must(SweepBlobs(*sweeper, now + absl::Hours(4), now)) == 1);
+  absl::Status late;
+  std::thread arriving([&] {
+    auto own = database.Connect();
+    StagedBlob copy = staged;
+    late = StageChunk(*own, &copy, chunk);
+  });
+  while (database.Ask("SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' "
+                      "AND datname = current_database()") != "1") {
+    std::this_thread::yield();
+  }
+  MustOk(sweeper->Commit());
+  arriving.join();
+  CHECK(late.code() == absl::StatusCode::kFailedPrecondition);
+  CHECK(database.Ask("SELECT count(*) FROM blob_chunks") == "0");
+}
+
+TEST_CASE_METHOD(StoreFixture, "The sweep leaves alone what an email has, whatever the lists say",
+                 "[store][integration]") {
+  DeliverOne(Message(alice, "alive"));
+  MustOk(connection
+             ->ExecuteScript("INSERT INTO dead_blobs SELECT account_id, blob_id, thread_id, "
+                             "'-infinity' FROM emails")
+             .status());
+  MustOk(connection
+             ->ExecuteScript("INSERT INTO staged_blobs SELECT account_id, blob_id, '-infinity' "
+                             "FROM emails")
+             .status());
+  Must(SweepBlobs(*connection, now, now));
+  CHECK(database.Ask("SELECT count(*) FROM blob_chunks") == "2");
+}
+
+TEST_CASE_METHOD(StoreFixture, "What is to be swept is swept in as many calls as it takes",
+                 "[store][integration]") {
+  for (int i = 0; i < 5; ++i) {
+    StagedBlob staged = Must(StageBlob(*connection, alice, base::RandomSource::System(), now));
+    MustOk(StageChunk(*connection, &staged, "x"));
+  }
+  const absl::Time later = now + absl::Hours(1);
+  CHECK(Must(SweepBlobs(*connection, later, now, 2)) == 2);
+  CHECK(Must(SweepBlobs(*connection, later, now, 2)) == 2);
+  CHECK(Must(SweepBlobs(*connection, later, now, 2)) == 1);
+}
+
 TEST_CASE_METHOD(StoreFixture, "A body staged for an account that is no recipient is swept",
                  "[store][integration]") {
   const AccountId bob = MakeAccount("bob@b.example");
@@ -266,8 +326,9 @@ base::Task<void> DeliverInto(Deliverer* deliverer, Delivery delivery,
 }
 
 // All at the same moment, from one thread.
-std::vector<absl::StatusOr<DeliveryResult>> DeliverAll(Deliverer* deliverer,
-                                                       std::vector<Delivery> deliveries) {
+std::vector<absl::StatusOr<DeliveryResult>> DeliverAll(
+    Deliverer* deliverer, std::vector<Delivery> deliveries,
+    const std::function<void()>& then = [] {}) {
   base::RunLoop loop;
   std::vector<absl::StatusOr<DeliveryResult>> results(deliveries.size());
   int left = static_cast<int>(deliveries.size());
@@ -275,6 +336,7 @@ std::vector<absl::StatusOr<DeliveryResult>> DeliverAll(Deliverer* deliverer,
     for (size_t i = 0; i < deliveries.size(); ++i) {
       base::Spawn(DeliverInto(deliverer, std::move(deliveries[i]), &results[i], &left, &loop));
     }
+    then();
   });
   loop.Run();
   return results;
@@ -333,10 +395,86 @@ TEST_CASE_METHOD(StoreFixture, "The deliverer refuses when too much waits",
   loop.Run();
   int refused = 0;
   for (const auto& result : results) {
-    if (result.status().code() == absl::StatusCode::kResourceExhausted) ++refused;
+    if (result.status().code() == absl::StatusCode::kUnavailable) ++refused;
   }
   CHECK(refused > 0);
   CHECK(Find("INBOX").total == 50 - refused);
+}
+
+struct Locked {
+  std::unique_ptr<db::Connection> blocker;  // holds the account of the others
+  int waited_for = 6;                       // deliveries that have to come while it is held
+  int left = 12;
+  base::RunLoop loop;
+};
+
+base::Task<void> DeliverBeside(Locked* locked, Deliverer* deliverer, Delivery delivery,
+                               bool waited_for, absl::StatusOr<DeliveryResult>* out) {
+  *out = co_await deliverer->Deliver(std::move(delivery));
+  if (waited_for && --locked->waited_for == 0) locked->blocker->Rollback();
+  if (--locked->left == 0) locked->loop.Stop();
+}
+
+// Two runners that waited for one locked account stopped the deliveries of everybody: bob's mail
+// failed after half a minute.
+TEST_CASE_METHOD(StoreFixture, "A locked account delays its own mail and nobody else's",
+                 "[store][integration]") {
+  const AccountId bob = MakeAccount("bob@b.example");
+  db::Pool pool(database.PoolOptions(3, "godwit_smtp_ingress"));
+  Deliverer deliverer(&pool, {.max_group = 3});
+  Locked locked;
+  locked.blocker = database.Connect();
+  MustOk(locked.blocker->Begin());
+  const std::string id = std::to_string(ToInt(alice));
+  MustOk(
+      locked.blocker->ExecuteScript("UPDATE accounts SET disabled = false WHERE account_id = " + id)
+          .status());
+  std::vector<absl::StatusOr<DeliveryResult>> results(12);
+  locked.loop.Post([&] {
+    for (size_t i = 0; i < results.size(); ++i) {
+      const bool bobs = i % 2 == 1;
+      Delivery delivery = Message(bobs ? bob : alice, std::to_string(i));
+      base::Spawn(DeliverBeside(&locked, &deliverer, std::move(delivery), bobs, &results[i]));
+    }
+  });
+  locked.loop.Run();
+  for (const auto& result : results) CHECK(result.ok());
+  CHECK(Find("INBOX").total == 6);
+  CHECK(deliverer.Stats().postponed_total >= 6);
+}
+
+TEST_CASE_METHOD(StoreFixture, "Mail for an account that stays locked is answered in the end",
+                 "[store][integration]") {
+  db::Pool pool(database.PoolOptions(1, "godwit_smtp_ingress"));
+  auto blocker = database.Connect();
+  MustOk(blocker->Begin());
+  MustOk(blocker->ExecuteScript("UPDATE accounts SET disabled = false").status());
+  Deliverer deliverer(&pool);
+  const auto begin = std::chrono::steady_clock::now();
+  const auto results = DeliverAll(&deliverer, {Message(alice, "x")});
+  CHECK(results[0].status().code() == absl::StatusCode::kUnavailable);
+  CHECK(std::chrono::steady_clock::now() - begin > std::chrono::seconds(5));
+}
+
+// What was refused counted: a large message over quota refused the small ones behind it.
+TEST_CASE_METHOD(StoreFixture, "A message over quota refuses no other of its group",
+                 "[store][integration]") {
+  MustOk(SetQuota(*connection, alice, 10'000));
+  db::Pool pool(database.PoolOptions(1, "godwit_smtp_ingress"));
+  Deliverer deliverer(&pool, {.max_groups = 1});
+  // The pool's only thread waits until all are there: one group.
+  std::atomic<bool> go = false;
+  MustOk(pool.Submit([&](db::Connection*, const absl::Status&) {
+    while (!go) std::this_thread::yield();
+    return absl::OkStatus();
+  }));
+  std::vector<Delivery> deliveries;
+  deliveries.push_back(Message(alice, "large", std::string(20'000, 'x')));
+  for (int i = 0; i < 5; ++i) deliveries.push_back(Message(alice, "small"));
+  const auto results = DeliverAll(&deliverer, std::move(deliveries), [&] { go = true; });
+  CHECK(results[0].status().code() == absl::StatusCode::kResourceExhausted);
+  for (size_t i = 1; i < results.size(); ++i) CHECK(results[i].ok());
+  CHECK(deliverer.Stats().groups_total == 1);
 }
 
 }  // namespace

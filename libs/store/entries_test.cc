@@ -1,5 +1,7 @@
 #include "libs/store/entries.h"
 
+#include <thread>
+
 #include "libs/store/maintenance.h"
 #include "libs/store/store_fixture.h"
 #include "libs/store/watch.h"
@@ -43,6 +45,16 @@ TEST_CASE_METHOD(StoreFixture, "Flags are added, removed and replaced", "[store]
   CHECK(box.highest_modseq == 8);
   CHECK(StoreFlags(*connection, alice, MailboxId{99}, {kAllUids}, {}, now).status().code() ==
         absl::StatusCode::kNotFound);
+}
+
+// A client that removed what was never there used the account's keywords up.
+TEST_CASE_METHOD(StoreFixture, "Removing a keyword that nobody has makes none",
+                 "[store][integration]") {
+  Fill(alice, 1);
+  const auto removed = Must(StoreFlags(*connection, alice, Find("INBOX").id, {kAllUids},
+                                       {.mode = FlagsMode::kRemove, .keywords = {"Never"}}, now));
+  CHECK(removed.change.modseq == 0);
+  CHECK(database.Ask("SELECT count(*) FROM keywords") == "0");
 }
 
 TEST_CASE_METHOD(StoreFixture, "UNCHANGEDSINCE leaves alone what has changed",
@@ -236,14 +248,29 @@ TEST_CASE_METHOD(StoreFixture, "The change log is compacted up to a floor",
   const MailboxId inbox = Find("INBOX").id;
   const Modseq old = Must(GetModseq(*connection, alice));
   Must(StoreFlags(*connection, alice, inbox, {{1, 1}}, {.flags = kSeen}, now + absl::Hours(1)));
-  CHECK(Must(CompactChangeLogs(*connection, now + absl::Minutes(1))) == 3);
+  auto compacted = Must(CompactChangeLogs(*connection, now + absl::Minutes(1)));
+  CHECK((compacted.accounts == 1 && compacted.rows == 3));
   CHECK(Must(ChangesSince(*connection, alice, inbox, old - 1)).resync);
   auto changes = Must(ChangesSince(*connection, alice, inbox, old));
   CHECK_FALSE(changes.resync);
   CHECK(changes.changed.size() == 1);
-  CHECK(Must(CompactChangeLogs(*connection, now + absl::Minutes(1))) == 0);
+  CHECK(Must(CompactChangeLogs(*connection, now + absl::Minutes(1))).accounts == 0);
   CHECK(CompactChangeLog(*connection, AccountId{5}, now).status().code() ==
         absl::StatusCode::kNotFound);
+}
+
+// The log's time was INTERNALDATE: an old message that was appended today looked 30 days old to the
+// compaction, which dropped the account's whole log.
+TEST_CASE_METHOD(StoreFixture, "An APPEND of an old message is a change of today",
+                 "[store][integration]") {
+  Delivery old = Message(alice, "from 2010");
+  old.received = absl::FromUnixSeconds(1'270'000'000);
+  old.now = now;
+  const Modseq before = DeliverOne(Message(alice, "first")).change.modseq;
+  DeliverOne(old);
+  CHECK(Must(CompactChangeLogs(*connection, now - absl::Hours(24 * 30))).rows == 0);
+  CHECK_FALSE(Must(ChangesSince(*connection, alice, Find("INBOX").id, before)).resync);
+  CHECK(Entries(this, Find("INBOX").id).at(1).received == old.received);
 }
 
 TEST_CASE_METHOD(StoreFixture, "After a restore nothing is given twice", "[store][integration]") {
@@ -310,6 +337,28 @@ TEST_CASE_METHOD(StoreFixture, "Gateways watch accounts and are told apart when 
   CHECK(Fill(alice, 1).change.watchers.empty());
   MustOk(UnregisterGateway(*connection, two));
   CHECK(database.Ask("SELECT count(*) FROM gateways") == "0");
+}
+
+// One statement kept the snapshot from before its wait for the registration: the watcher made
+// meanwhile stayed for ever.
+TEST_CASE_METHOD(StoreFixture, "A gateway that ends while it registers a watch leaves none",
+                 "[store][integration]") {
+  const GatewayId gateway{1};
+  MustOk(RegisterGateway(*connection, gateway, "imap-gateway", "one:1"));
+  auto watching = database.Connect();
+  MustOk(watching->Begin());
+  Must(WatchAccount(*watching, alice, gateway));
+  std::thread ending([&] {
+    auto own = database.Connect();
+    CHECK(UnregisterGateway(*own, gateway).ok());
+  });
+  while (database.Ask("SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' "
+                      "AND datname = current_database()") != "1") {
+    std::this_thread::yield();
+  }
+  MustOk(watching->Commit());
+  ending.join();
+  CHECK(database.Ask("SELECT count(*) FROM watchers") == "0");
 }
 
 }  // namespace

@@ -39,7 +39,8 @@ absl::StatusOr<Compacted> CompactChangeLogs(db::Connection& connection, absl::Ti
     auto count = CompactChangeLog(connection, AccountId{row.Int(0)}, before);
     const absl::StatusCode code = count.status().code();
     // The account may have been removed meanwhile, or is locked.
-    if (code == absl::StatusCode::kNotFound || code == absl::StatusCode::kDeadlineExceeded) continue;
+    if (code == absl::StatusCode::kNotFound || code == absl::StatusCode::kDeadlineExceeded)
+      continue;
     GODWIT_RETURN_IF_ERROR(count.status());
     ++compacted.accounts;
     compacted.rows += *count;

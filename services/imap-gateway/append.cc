@@ -88,7 +88,7 @@ base::Task<void> Session::ContinueAppend(std::string_view bytes) {
           auto blob = before ? absl::StatusOr<store::StagedBlob>(*before)
                              : store::StageBlob(c, account, random, expires);
           if (!blob.ok()) return blob.status();
-          absl::Status status = store::StageChunk(c, &*blob, chunk);
+          absl::Status status = store::StageChunk(c, &*blob, chunk, expires);
           if (!status.ok()) return status;
           return blob;
         });
@@ -125,6 +125,7 @@ base::Task<Reply> Session::CommitAppend() {
   store::Delivery delivery = append.message.Finish(std::move(header));
   delivery.staged = append.staged;
   delivery.received = append.header.internal_date.value_or(env_->clock->Now());
+  delivery.now = env_->clock->Now();
   store::DeliveryTarget target;
   target.account = account_->id;
   target.mailbox = append.mailbox;

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include <catch2/catch.hpp>
+#include <utility>
 
 #include "libs/base/ascii.h"
 #include "libs/base/status.h"
@@ -176,14 +177,16 @@ void ImapClient::Play(std::string_view dialogue) {
   }
 }
 
-GatewayFixture::GatewayFixture()
+GatewayFixture::GatewayFixture(const std::function<void(Config*)>& adjust)
     : connection_(database_.Connect()), authority_(testing::MakeScratchFolder()) {
   MustOk(store::AddDomain(*connection_, "b.example", kNow));
   AddAccount("alice@b.example");
   AddAccount("bob@b.example");
   context_.name = "imap-gateway";
   obs::SetLevel(obs::Level::kWarning);
-  server_ = std::make_unique<Server>(MakeConfig(), &context_);
+  Config config = MakeConfig();
+  if (adjust) adjust(&config);
+  server_ = std::make_unique<Server>(std::move(config), &context_);
   MustOk(server_->Start());
 }
 

@@ -6,6 +6,7 @@
 //
 // ImapClient is a plain blocking socket: what it sees is what came over the wire.
 
+#include <functional>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -58,7 +59,8 @@ class ImapClient {
 
 class GatewayFixture {
  public:
-  GatewayFixture();
+  // `adjust` changes the configuration of the tests.
+  explicit GatewayFixture(const std::function<void(Config*)>& adjust = {});
   ~GatewayFixture();
 
   // Of the listener without TLS.
@@ -66,6 +68,7 @@ class GatewayFixture {
   uint16_t tls_port() const { return server_->endpoints().back().port; }
   Server* server() { return server_.get(); }
   db::Connection& connection() { return *connection_; }
+  testing::ScratchDatabase& database() { return database_; }
   // Logged in.
   std::unique_ptr<ImapClient> Client(std::string_view user = "alice@b.example");
   store::AccountId account(std::string_view address);

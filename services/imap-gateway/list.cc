@@ -61,9 +61,8 @@ Names MakeNames(const store::MailboxList& list) {
 }
 
 bool MatchesAny(const std::vector<imap::ListPattern>& patterns, std::string_view name) {
-  return std::any_of(
-      patterns.begin(), patterns.end(),
-      [name](const imap::ListPattern& pattern) { return pattern.Matches(name); });
+  return std::any_of(patterns.begin(), patterns.end(),
+                     [name](const imap::ListPattern& pattern) { return pattern.Matches(name); });
 }
 
 bool IsSelected(const imap::ListArguments& list, const Listed& listed) {

@@ -25,9 +25,10 @@ struct Metrics {
                              "Octets of messages that were sent."};
   obs::Counter hints{"godwit_imap_gateway_hints_total", "Changes of accounts we were told of."};
   obs::Counter healed{"godwit_imap_gateway_healed_total", "Changes that only the slow poll found."};
-  obs::CounterFamily byes{"godwit_imap_gateway_byes_total",
-                          "Sessions that we ended, by reason.",
-                          {{"reason", {"timeout", "errors", "drain", "failure", "logins"}}}};
+  obs::CounterFamily byes{
+      "godwit_imap_gateway_byes_total",
+      "Sessions that we ended, by reason.",
+      {{"reason", {"timeout", "errors", "drain", "failure", "logins", "locked"}}}};
 };
 
 }  // namespace godwit::imap_gateway

@@ -6,6 +6,7 @@
 
 #include "libs/base/status.h"
 #include "libs/obs/log.h"
+#include "libs/store/credentials.h"
 
 namespace godwit::imap_gateway {
 namespace {
@@ -106,6 +107,10 @@ base::Task<void> Presence::Poll() {
     absl::StatusOr<std::vector<store::Modseq>> modseqs =
         co_await database_->Run([ids](db::Connection& c) { return store::GetModseqs(c, ids); });
     if (!modseqs.ok()) co_return;
+    absl::StatusOr<std::vector<store::AccountId>> locked =
+        co_await database_->Run([ids](db::Connection& c) { return store::LockedAccounts(c, ids); });
+    if (!locked.ok()) co_return;
+    for (const store::AccountId account : *locked) registry_->LockOut(account);
     for (size_t i = 0; i < ids.size(); ++i) {
       // An account that is gone has no modseq.
       if ((*modseqs)[i] > 0) accounts[begin + i]->Correct(seen[i], (*modseqs)[i]);

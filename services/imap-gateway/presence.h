@@ -5,7 +5,8 @@
 //
 // A beat every few seconds keeps the row. When it is gone (PostgreSQL crashed: the tables are
 // UNLOGGED) the gateway registers anew and watches all its accounts again. A slow poll finds what
-// lost hints did not tell. Accounts that nobody holds any more are unwatched after a while.
+// lost hints did not tell, and sends the sessions of disabled and removed accounts away. Accounts
+// that nobody holds any more are unwatched after a while.
 
 #include <atomic>
 #include <cstdint>

@@ -1,5 +1,6 @@
 #include "services/imap-gateway/presence.h"
 
+#include <atomic>
 #include <catch2/catch.hpp>
 #include <memory>
 
@@ -18,8 +19,10 @@ class FakeSession : public Wakeable {
  public:
   void OnChange() override { ++changes; }
   void OnDrain() override { ++drains; }
+  void OnLockedOut() override { ++lockouts; }
   int changes = 0;
   int drains = 0;
+  std::atomic<int> lockouts{0};
 };
 
 // A presence with a quick beat, beating on a reactor of its own.
@@ -103,6 +106,19 @@ TEST_CASE("The slow poll finds what no hint told", "[imap-gateway][component]") 
   CHECK(account->latest >= made->change.modseq);
 }
 
+// Who was logged in stayed so after "account disable", for as long as the connection lived.
+TEST_CASE("Sessions of a disabled account are sent away", "[imap-gateway][component]") {
+  Fixture fixture;
+  FakeSession session;
+  auto handle = std::make_shared<SessionHandle>(&fixture.reactor, &session);
+  auto account = fixture.registry.Join(fixture.account, handle);
+  REQUIRE(fixture.reactor.RunUntilDone(fixture.presence->Watch(account)).ok());
+  CHECK(session.lockouts == 0);
+  REQUIRE(fixture.connection->ExecuteScript("UPDATE accounts SET disabled = true").ok());
+  for (int i = 0; i < 500 && session.lockouts == 0; ++i) absl::SleepFor(absl::Milliseconds(10));
+  CHECK(session.lockouts > 0);
+}
+
 TEST_CASE("A change wakes the sessions of its account once", "[imap-gateway][unit]") {
   base::RunLoop loop;
   Registry registry;
@@ -132,6 +148,15 @@ TEST_CASE("A change wakes the sessions of its account once", "[imap-gateway][uni
   loop.RunReady();
   CHECK(alice.drains == 1);
   CHECK(bob.drains == 1);
+
+  // A hint that says too much hid all later ones of the account, for ever.
+  CHECK(registry.Changed(store::AccountId{2}, INT64_MAX));
+  auto bobs = registry.Find(store::AccountId{2});
+  bobs->Correct(INT64_MAX, 7);
+  CHECK(registry.Changed(store::AccountId{2}, 8));
+  // What came in while the store was asked stays.
+  bobs->Correct(7, 7);
+  CHECK(bobs->latest == 8);
 
   // A session that is gone is not touched.
   registry.Changed(store::AccountId{1}, 8);

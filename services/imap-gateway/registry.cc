@@ -19,6 +19,12 @@ void PostDrain(const std::shared_ptr<SessionHandle>& handle) {
   });
 }
 
+void PostLockedOut(const std::shared_ptr<SessionHandle>& handle) {
+  handle->executor->Post([handle] {
+    if (handle->session != nullptr) handle->session->OnLockedOut();
+  });
+}
+
 }  // namespace
 
 void Registry::Add(const std::shared_ptr<SessionHandle>& session) {
@@ -62,6 +68,13 @@ bool Registry::Changed(store::AccountId account, store::Modseq modseq,
     if (session.get() != except) PostChange(session);
   }
   return true;
+}
+
+void Registry::LockOut(store::AccountId account) {
+  std::lock_guard lock(mutex_);
+  const auto at = accounts_.find(store::ToInt(account));
+  if (at == accounts_.end()) return;
+  for (const auto& session : at->second->sessions) PostLockedOut(session);
 }
 
 std::vector<std::shared_ptr<Account>> Registry::Accounts() const {

@@ -28,6 +28,8 @@ class Wakeable {
   virtual void OnChange() = 0;
   // Say BYE as soon as no command is in progress.
   virtual void OnDrain() = 0;
+  // The account may not be used any more: say BYE as soon as no command is in progress.
+  virtual void OnLockedOut() = 0;
 };
 
 struct SessionHandle {
@@ -75,6 +77,9 @@ class Registry {
   // nobody holds the account.
   bool Changed(store::AccountId account, store::Modseq modseq,
                const SessionHandle* except = nullptr);
+
+  // The account was disabled or removed: its sessions have to go.
+  void LockOut(store::AccountId account);
 
   std::vector<std::shared_ptr<Account>> Accounts() const;
   // The account, when it is held (still or again); else nullptr.

@@ -83,8 +83,8 @@ class Scanner {
 
 void AddHeader(std::string header, bool for_text, Scanned* message) {
   for (const mime::HeaderField& field : mime::SplitHeader(header).fields) {
-    message->fields.push_back({base::Lower(field.name),
-                               imap::Fold(mime::DecodeWords(mime::Unfold(field.value)))});
+    message->fields.push_back(
+        {base::Lower(field.name), imap::Fold(mime::DecodeWords(mime::Unfold(field.value)))});
   }
   if (for_text) message->folded_header = imap::Fold(DecodedHeader(header));
 }

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "libs/base/status.h"
+#include "libs/obs/log.h"
 #include "services/imap-gateway/session.h"
 
 namespace godwit::imap_gateway {
@@ -90,26 +91,19 @@ void Session::TellSelected(const store::OpenedMailbox& opened) {
   out_ += "\r\n";
 }
 
-// What happened since `since`. Where the change log does not reach back, everything below the
-// highest UID is said to have vanished (what is there is taken out by TellEarlier), and the modseqs
-// of what is there tell what changed.
+// What happened since `since`. Where the change log does not reach back (`resync`), everything
+// below the highest UID is said to have vanished (what is there is taken out by TellEarlier), and
+// the modseqs of what is there tell what changed.
 base::Task<absl::StatusOr<store::Changes>> Session::ChangesForClient(store::Modseq since) {
-  const uint32_t max = selected_->uids.get().max();
-  absl::StatusOr<store::Changes> changes =
-      co_await env_->database->Run([account = account_->id, mailbox = selected_->mailbox, since,
-                                    max](db::Connection& c) -> absl::StatusOr<store::Changes> {
-        auto logged = store::ChangesSince(c, account, mailbox, since);
-        if (!logged.ok() || !logged->resync) return logged;
-        if (max > 0) logged->vanished = {{1, max}};
-        store::EntryFilter filter;
-        filter.min_modseq = since + 1;
-        auto uids = store::FilterEntries(c, account, mailbox, {store::kAllUids}, filter);
-        if (!uids.ok()) return uids.status();
-        auto entries = store::FetchEntries(c, account, mailbox, *uids, {}, INT32_MAX);
-        if (!entries.ok()) return entries.status();
-        logged->changed = std::move(entries->entries);
-        return logged;
+  absl::StatusOr<store::Changes> changes = co_await env_->database->Run(
+      [account = account_->id, mailbox = selected_->mailbox, since](db::Connection& c) {
+        return store::ChangesSince(c, account, mailbox, since);
       });
+  if (!changes.ok() || !changes->resync) co_return changes;
+  // The log was cut short, but nothing happened here since then.
+  changes->resync = since < changes->highest_modseq;
+  const uint32_t max = selected_->uids.get().max();
+  if (changes->resync && max > 0) changes->vanished = {{1, max}};
   co_return changes;
 }
 
@@ -127,6 +121,11 @@ base::Task<void> Session::TellQresync(imap::QresyncArguments qresync) {
   absl::StatusOr<store::Changes> changes = co_await ChangesForClient(since);
   if (!changes.ok()) co_return;
   TellEarlier(*changes, qresync.known_uids);
+  if (changes->resync) {
+    absl::Status told = co_await TellChanged(ToRanges(selected_->uids.get()), since);
+    if (!told.ok()) obs::Log(obs::Level::kWarning, "QRESYNC failed", {{"error", told}});
+    co_return;
+  }
   absl::Status learnt = co_await LearnKeywords(&changes->changed);
   if (!learnt.ok()) co_return;
   for (const store::Entry& entry : changes->changed) {

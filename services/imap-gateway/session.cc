@@ -70,6 +70,11 @@ void Session::OnDrain() {
   stream_->Wake();
 }
 
+void Session::OnLockedOut() {
+  locked_out_ = true;
+  stream_->Wake();
+}
+
 base::Task<void> Session::Run() {
   absl::Status opened = co_await Open();
   if (opened.ok()) co_await Loop();
@@ -127,6 +132,10 @@ base::Task<void> Session::OnWoken() {
     Bye("drain", "Server shuts down, please reconnect");
     co_return;
   }
+  if (locked_out_ && append_ == nullptr && parser_.empty()) {
+    Bye("locked", "Account is not available any more");
+    co_return;
+  }
   if (idling_ && selected_ != nullptr) co_await CatchUp(true, false);
 }
 
@@ -146,7 +155,8 @@ base::Task<void> Session::Consume() {
     co_await OnEvent(std::move(event));
     co_await FlushIfLong();
     // Between pipelined commands.
-    if (draining_ && append_ == nullptr && parser_.empty()) co_await OnWoken();
+    const bool ends = draining_ || locked_out_;
+    if (ends && append_ == nullptr && parser_.empty()) co_await OnWoken();
   }
 }
 

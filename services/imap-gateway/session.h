@@ -69,6 +69,7 @@ class Session : public Wakeable {
 
   void OnChange() override;
   void OnDrain() override;
+  void OnLockedOut() override;
 
  private:
   // ---- session.cc: the loop
@@ -156,6 +157,7 @@ class Session : public Wakeable {
   // The same; a failure is logged, and tried again as soon as the client may be told.
   base::Task<void> CatchUp(bool expunges, bool force);
   base::Task<absl::Status> SyncReopen();
+  base::Task<absl::Status> TellChanged(store::UidRanges uids, store::Modseq since);
   base::Task<absl::Status> LearnKeywords(const std::vector<store::Entry>* entries);
   void TellVanished(const imap::UidSet& vanished);
   void TellExists(size_t before);
@@ -228,6 +230,7 @@ class Session : public Wakeable {
   bool implicit_tls_ = false;
   bool closing_ = false;
   bool draining_ = false;
+  bool locked_out_ = false;  // the account was disabled or removed
   bool idling_ = false;
   bool rev2_ = false;       // ENABLE IMAP4rev2
   bool condstore_ = false;  // RFC 7162 §3.1

@@ -44,6 +44,9 @@ base::Task<absl::Status> Session::Sync(bool expunges, bool force) {
           db::Connection& c) { return store::ChangesSince(c, account, mailbox, since); });
   if (!changes.ok()) co_return changes.status();
   account_->Correct(latest, changes->modseq);
+  // The log of another mailbox was cut short: nothing happened in ours.
+  const bool quiet = !changes->mailbox_gone && selected_->modseq >= changes->highest_modseq;
+  if (quiet) changes->resync = false;
   if (changes->mailbox_gone) {
     Bye("failure", "The selected mailbox was deleted");
     co_return absl::OkStatus();
@@ -87,22 +90,30 @@ base::Task<absl::Status> Session::SyncReopen() {
   uids = now;
   TellExists(before);
   selected_->keywords = std::move(opened->keywords);
+  absl::Status told = co_await TellChanged(std::move(known), selected_->modseq);
+  if (told.ok()) selected_->modseq = opened->modseq;
+  co_return told;
+}
+
+// The flags of those of `uids` that changed after `since`, page by page.
+base::Task<absl::Status> Session::TellChanged(store::UidRanges uids, store::Modseq since) {
   store::EntryFilter filter;
-  filter.min_modseq = selected_->modseq + 1;
-  while (!known.empty()) {
-    store::UidRanges page = store::TakeFront(&known, kReopenPage);
+  filter.min_modseq = since + 1;
+  while (!uids.empty() && !closing_) {
+    store::UidRanges page = store::TakeFront(&uids, kReopenPage);
     auto entries = co_await env_->database->Run(
-        [account, mailbox, page,
+        [account = account_->id, mailbox = selected_->mailbox, page,
          filter](db::Connection& c) -> absl::StatusOr<store::FetchedEntries> {
           auto changed = store::FilterEntries(c, account, mailbox, page, filter);
           if (!changed.ok()) return changed.status();
           return store::FetchEntries(c, account, mailbox, *changed, {});
         });
     if (!entries.ok()) co_return entries.status();
+    absl::Status learnt = co_await LearnKeywords(&entries->entries);
+    if (!learnt.ok()) co_return learnt;
     for (const store::Entry& entry : entries->entries) TellFlags(entry);
     co_await FlushIfLong();
   }
-  selected_->modseq = opened->modseq;
   co_return absl::OkStatus();
 }
 

@@ -41,7 +41,7 @@ base::Task<absl::Status> MessageDelivery::Stage(std::string chunk) {
     } else {
       GODWIT_ASSIGN_OR_RETURN(blob, store::StageBlob(connection, owner, random, expires));
     }
-    GODWIT_RETURN_IF_ERROR(store::StageChunk(connection, &blob, chunk));
+    GODWIT_RETURN_IF_ERROR(store::StageChunk(connection, &blob, chunk, expires));
     return blob;
   };
   absl::StatusOr<store::StagedBlob> blob = co_await services_->pool->Run(std::move(job));
@@ -61,6 +61,7 @@ base::Task<absl::StatusOr<store::DeliveryResult>> MessageDelivery::Commit(
   store::Delivery delivery = message_.Finish(std::move(header));
   delivery.staged = staged_;
   delivery.received = services_->clock->Now();
+  delivery.now = delivery.received;
   // The quota was looked at when the recipient was accepted; what is in flight may pass.
   delivery.enforce_quota = false;
   for (const Copy& copy : copies) {

@@ -506,6 +506,20 @@ TEST_CASE_METHOD(IngressFixture, "Octets that are not UTF-8 in a header are no o
   CheckStore();
 }
 
+// What the store can never take got 451 like a store that is not there.
+TEST_CASE_METHOD(IngressFixture, "A message that the store can never take is refused for good",
+                 "[smtp-ingress][component]") {
+  Start();
+  // With this field the header is longer than the store's bound.
+  verifier.response.set_authentication_results("mx.y.example; " +
+                                               std::string(store::kMaxHeaderSize, 'x'));
+  SmtpClient client = Connect();
+  client.Reply();
+  CHECK(client.SendMessage("s@x.example", {"alice@y.example"}, kText) ==
+        "554 5.6.0 The message can not be stored");
+  CHECK(CountEmails() == "0");
+}
+
 // More copies than one delivery may have were accepted one by one at RCPT, and then 451 for ever.
 TEST_CASE_METHOD(IngressFixture, "Recipients over what one delivery may have are told to wait",
                  "[smtp-ingress][component]") {

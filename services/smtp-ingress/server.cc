@@ -19,6 +19,8 @@ constexpr absl::Duration kDatabasePatience = absl::Seconds(30);
 constexpr absl::Duration kSweepInterval = absl::Minutes(1);
 // Readers of an email that is destroyed meanwhile have this long to finish.
 constexpr absl::Duration kDeadBlobAge = absl::Hours(1);
+// Of one job of the database's threads: others wait for them, too.
+constexpr int kSweepBatch = 100;
 constexpr absl::Duration kChangeLogAge = absl::Hours(24 * 30);
 constexpr absl::Duration kDrainStep = absl::Milliseconds(20);
 // The last part of the grace period, at most a quarter: for clients to be told 421 and to take it.
@@ -156,12 +158,20 @@ void Server::CheckCertificates() {
 
 base::Task<void> Server::Sweep() {
   const absl::Time now = context_->clock->Now();
-  auto job = [now](db::Connection& connection) -> absl::Status {
-    GODWIT_RETURN_IF_ERROR(store::SweepBlobs(connection, now, now - kDeadBlobAge).status());
-    return store::CompactChangeLogs(connection, now - kChangeLogAge).status();
+  auto sweep = [now](db::Connection& connection) {
+    return store::SweepBlobs(connection, now, now - kDeadBlobAge, kSweepBatch);
   };
-  absl::Status status = co_await pool_->Run(std::move(job));
-  if (!status.ok()) obs::Log(obs::Level::kWarning, "sweep failed", {{"status", status}});
+  auto compact = [now](db::Connection& connection) -> absl::StatusOr<int64_t> {
+    GODWIT_ASSIGN_OR_RETURN(auto compacted,
+                            store::CompactChangeLogs(connection, now - kChangeLogAge, kSweepBatch));
+    return compacted.accounts;
+  };
+  // Each until fewer than a whole batch came: a mailbox that is removed leaves thousands.
+  absl::StatusOr<int64_t> done = kSweepBatch;
+  while (done.ok() && *done >= kSweepBatch) done = co_await pool_->Run(sweep);
+  if (done.ok()) done = kSweepBatch;
+  while (done.ok() && *done >= kSweepBatch) done = co_await pool_->Run(compact);
+  if (!done.ok()) obs::Log(obs::Level::kWarning, "sweep failed", {{"status", done.status()}});
 }
 
 // The watches belong to the first reactor, where Background() looks at them.

@@ -93,28 +93,35 @@ absl::StatusOr<store::AccountId> MakeAccount(db::Connection& connection, const s
   return account;
 }
 
-// Account and password come into being together, or not at all.
+// Zero without the flag.
+absl::StatusOr<int64_t> QuotaFlag(const Invocation& in) {
+  const auto quota = in.flag("quota");
+  if (!quota) return 0;
+  const auto bytes = runtime::ParseSize(*quota);
+  if (!bytes) return base::InvalidArgument("--quota: not a size such as 5GiB: " + *quota);
+  return static_cast<int64_t>(*bytes);
+}
+
+// Account, quota and password come into being together, or not at all: a password that was made and
+// not shown is lost.
 absl::StatusOr<store::AccountId> AddWithPassword(db::Connection& connection,
                                                  const std::string& address,
-                                                 const ChosenPassword& password, bool admin) {
+                                                 const ChosenPassword& password, bool admin,
+                                                 int64_t quota) {
   const store::ScopeMask scopes = admin ? store::kScopeAll | store::kScopeAdmin : +store::kScopeAll;
   return db::RunTransaction(connection, [&](db::Connection& c) -> absl::StatusOr<store::AccountId> {
     GODWIT_ASSIGN_OR_RETURN(const auto account, MakeAccount(c, address, password, scopes));
     if (admin) GODWIT_RETURN_IF_ERROR(store::SetAdmin(c, account, true, Now()));
+    if (quota > 0) GODWIT_RETURN_IF_ERROR(store::SetQuota(c, account, quota));
     return account;
   });
 }
 
 absl::StatusOr<Report> AddAccountCommand(db::Connection& connection, const Invocation& in) {
   const std::string& address = in.argument("ADDRESS");
+  GODWIT_ASSIGN_OR_RETURN(const int64_t quota, QuotaFlag(in));
   const ChosenPassword password = ChoosePassword(in);
-  GODWIT_ASSIGN_OR_RETURN(const auto account,
-                          AddWithPassword(connection, address, password, false));
-  if (const auto quota = in.flag("quota")) {
-    const auto bytes = runtime::ParseSize(*quota);
-    if (!bytes) return base::InvalidArgument("--quota: not a size such as 5GiB: " + *quota);
-    GODWIT_RETURN_IF_ERROR(store::SetQuota(connection, account, static_cast<int64_t>(*bytes)));
-  }
+  GODWIT_RETURN_IF_ERROR(AddWithPassword(connection, address, password, false, quota).status());
   return PasswordReport("Account " + address + " is added.", address, password);
 }
 
@@ -218,7 +225,7 @@ absl::StatusOr<Report> ListAddressesCommand(db::Connection& connection, const In
 absl::StatusOr<Report> AddAdmin(db::Connection& connection, const Invocation& in) {
   const std::string& address = in.argument("ADDRESS");
   const ChosenPassword password = ChoosePassword(in);
-  GODWIT_RETURN_IF_ERROR(AddWithPassword(connection, address, password, true).status());
+  GODWIT_RETURN_IF_ERROR(AddWithPassword(connection, address, password, true, 0).status());
   return PasswordReport("Administrator " + address + " is added.", address, password);
 }
 

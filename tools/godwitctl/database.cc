@@ -17,6 +17,8 @@ absl::StatusOr<std::unique_ptr<db::Connection>> OpenDatabase(absl::Duration stat
   options.conninfo = conninfo;
   options.application_name = "godwitctl";
   options.statement_timeout = statement_timeout;
+  // One administrator holds up nobody's threads: the statement timeout is bound enough.
+  options.lock_timeout = absl::ZeroDuration();
   return db::Connection::Open(options);
 }
 

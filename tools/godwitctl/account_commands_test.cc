@@ -1,0 +1,44 @@
+// The account commands against a database.
+
+#include <catch2/catch.hpp>
+#include <cstdlib>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/time/clock.h"
+#include "libs/store/admin.h"
+#include "libs/testing/scratch_database.h"
+#include "tools/godwitctl/command_line.h"
+#include "tools/godwitctl/commands.h"
+
+namespace godwit::ctl {
+namespace {
+
+struct Fixture {
+  Fixture() : connection(database.Connect()), commands(AccountCommands()) {
+    REQUIRE(setenv("GODWIT_DATABASE", database.ConnInfo().c_str(), /*overwrite=*/1) == 0);
+    REQUIRE(store::AddDomain(*connection, "b.example", absl::Now()).ok());
+  }
+  int Run(const std::vector<std::string>& words) { return commands.Run(words); }
+
+  testing::ScratchDatabase database;
+  std::unique_ptr<db::Connection> connection;
+  CommandLine commands;
+};
+
+// The account was made, then the quota failed, and the password that had been made was never shown.
+TEST_CASE_METHOD(Fixture, "An account with a quota that is none is not made",
+                 "[godwitctl][integration]") {
+  for (const std::string bad : {"bogus", "-1", ""}) {
+    CAPTURE(bad);
+    CHECK(Run({"account", "add", "x@b.example", "--quota=" + bad}) == 1);
+  }
+  CHECK(database.Ask("SELECT count(*) FROM accounts") == "0");
+  CHECK(Run({"account", "add", "x@b.example", "--quota=5MiB"}) == 0);
+  CHECK(database.Ask("SELECT quota_bytes FROM accounts") == "5242880");
+  CHECK(Run({"account", "list"}) == 0);
+}
+
+}  // namespace
+}  // namespace godwit::ctl
