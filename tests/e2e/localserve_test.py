@@ -13,6 +13,8 @@ import unittest
 
 import harness
 
+import cluster  # noqa: E402
+
 MAIN = os.path.join(harness.ROOT, "tools", "suite", "main.py")
 
 
@@ -40,8 +42,13 @@ class Localserve(unittest.TestCase):
         self.dir = tempfile.mkdtemp(prefix="godwit-ls-")
 
     def tearDown(self):
-        localserve("--stop", "--dir", self.dir)
-        shutil.rmtree(self.dir, ignore_errors=True)
+        self.remove(self.dir)
+
+    def remove(self, directory):
+        """The suite, its folder, and its cluster, which may lie elsewhere."""
+        localserve("--stop", "--dir", directory)
+        shutil.rmtree(cluster.Cluster(directory).home, ignore_errors=True)
+        shutil.rmtree(directory, ignore_errors=True)
 
     def told(self, directory=None):
         with open(os.path.join(directory or self.dir, "localserve.json")) as source:
@@ -103,7 +110,7 @@ class Localserve(unittest.TestCase):
             self.assertEqual(done.returncode, 0, done.stderr)
             self.assertIn("smtp", self.told(deep))
         finally:
-            localserve("--stop", "--dir", deep)
+            self.remove(deep)
 
     def test_two_suites_in_one_folder_are_refused(self):
         self.start()
