@@ -5,6 +5,7 @@
 
 #include "libs/base/status.h"
 #include "libs/rpc/call.h"
+#include "libs/rpc/callback_queue.h"
 #include "libs/rpc/grpc_log.h"
 #include "libs/rpc/tls_provider.h"
 
@@ -52,6 +53,7 @@ grpc::ChannelArguments ArgumentsFor(const ChannelOptions& options) {
 
 absl::StatusOr<std::shared_ptr<grpc::Channel>> Connect(ChannelOptions options) {
   InstallLog();
+  KeepCallbackQueue();
   GODWIT_RETURN_IF_ERROR(CheckReadable(options.tls));
   grpc::experimental::TlsChannelCredentialsOptions tls;
   tls.set_certificate_provider(ProviderFor(options.tls));

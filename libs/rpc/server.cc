@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "libs/base/status.h"
+#include "libs/rpc/callback_queue.h"
 #include "libs/rpc/caller_check.h"
 #include "libs/rpc/grpc_log.h"
 #include "libs/rpc/tls_provider.h"
@@ -23,6 +24,7 @@ void InitOnce() {
   static std::once_flag once;
   std::call_once(once, [] {
     InstallLog();
+    KeepCallbackQueue();
     grpc::EnableDefaultHealthCheckService(true);
     grpc::reflection::InitProtoReflectionServerBuilderPlugin();
   });
