@@ -101,7 +101,7 @@ struct RenameArguments {
   std::string from;
   std::string to;
 };
-// RFC 9051 §6.3.11; kMailboxId RFC 8474 §4.1, kDeletedStorage RFC 9208.
+// RFC 9051 §6.3.11; kMailboxId RFC 8474 §4.1.
 enum class StatusItem {
   kMessages,
   kRecent,
