@@ -1,6 +1,8 @@
 #!/usr/bin/python3
 """tools/peers, with the real servers: unbound and nsd answer, Postfix delivers."""
 
+import importlib.machinery
+import importlib.util
 import os
 import signal
 import smtplib
@@ -102,6 +104,21 @@ class PeersTest(unittest.TestCase):
     def run_in(self, peer, *command, options=()):
         return subprocess.run([PEERS, *options, "--run", peer, "--", *command], check=False,
                               capture_output=True, text=True, timeout=120)
+
+    def test_a_root_is_made_anew_for_its_own_recipe_only(self):
+        before = {name: self.stamp_in_copy(name) for name in ("nsd", "unbound")}
+        changed = '"nsd": Peer(["nsd"', '"nsd": Peer(["nsd", "another"'
+        self.assertNotEqual(self.stamp_in_copy("nsd", changed), before["nsd"])
+        self.assertEqual(self.stamp_in_copy("unbound", changed), before["unbound"])
+        self.assertNotEqual(self.stamp_in_copy("unbound", ('"usr/share/doc"', '"usr/share/docs"')), before["unbound"])
+
+    def stamp_in_copy(self, name, change=("", "")):
+        with open(PEERS, encoding="utf-8") as source:
+            copy = self.file("peers", source.read().replace(*change, 1))
+        loader = importlib.machinery.SourceFileLoader("peers", copy)
+        module = importlib.util.module_from_spec(importlib.util.spec_from_loader("peers", loader))
+        loader.exec_module(module)
+        return module.stamp_of(name)
 
     def test_exit_status_and_output_are_the_commands(self):
         result = self.run_in("nsd", "sh", "-c", "echo out; echo err >&2; exit 7")
