@@ -15,8 +15,9 @@
 //   Unknown             the connection was lost while a commit may have been under way
 //   Aborted             serialisation failure or deadlock (40001, 40P01): do it again
 //   DeadlineExceeded    statement or lock timeout (57014, 55P03)
-//   ResourceExhausted   ZG429, raised by our own functions: a quota, a bound of an account
-//   InvalidArgument     data the server refuses (22xxx: bad UTF-8, out of range)
+//   ResourceExhausted   ZG429, raised by our own functions: the quota of an account
+//   OutOfRange          ZG416: a bound of how many (keywords, mailboxes, subscriptions)
+//   InvalidArgument     data the server refuses (22xxx: bad UTF-8, out of range), ZG422
 //   AlreadyExists       23505, ZG409;  FailedPrecondition 23503, 25006, ZG412;  NotFound ZG404
 //   PermissionDenied    42501, 28xxx;  DataLoss XX001, XX002;  Internal everything else
 // A connection that was lost is broken for good, see Healthy(): open another (db::Pool does).

@@ -37,6 +37,7 @@ constexpr Mapping kMappings[] = {
     {"ZG404", absl::StatusCode::kNotFound},            // ZG: raised by libs/store's functions
     {"ZG409", absl::StatusCode::kAlreadyExists},
     {"ZG412", absl::StatusCode::kFailedPrecondition},
+    {"ZG416", absl::StatusCode::kOutOfRange},
     {"ZG422", absl::StatusCode::kInvalidArgument},
     {"ZG429", absl::StatusCode::kResourceExhausted},
 };

@@ -49,6 +49,32 @@ std::shared_ptr<void> Own(EVP_PKEY* key) {
   return {key, [](void* p) { EVP_PKEY_free(static_cast<EVP_PKEY*>(p)); }};
 }
 
+absl::Status CheckSigningKey(const EVP_PKEY* key) {
+  const int id = EVP_PKEY_id(key);
+  if (id != EVP_PKEY_RSA && id != EVP_PKEY_ED25519) {
+    return base::InvalidArgument("not an RSA or Ed25519 key");
+  }
+  // RFC 8301 §3.2: signers use at least 1,024 bits.
+  if (id == EVP_PKEY_RSA && EVP_PKEY_bits(key) < 1024) {
+    return base::InvalidArgument("an RSA key of less than 1024 bits");
+  }
+  return absl::OkStatus();
+}
+
+// What `marshal` writes, as bytes that the caller wipes.
+std::string Marshal(int (*marshal)(CBB*, const EVP_PKEY*), const EVP_PKEY* key) {
+  bssl::ScopedCBB builder;
+  uint8_t* der = nullptr;
+  size_t size = 0;
+  if (CBB_init(builder.get(), 512) != 1 || marshal(builder.get(), key) != 1 ||
+      CBB_finish(builder.get(), &der, &size) != 1) {
+    ERR_clear_error();
+    return "";
+  }
+  const bssl::UniquePtr<uint8_t> owner(der);  // OPENSSL_free wipes it
+  return {reinterpret_cast<const char*>(der), size};
+}
+
 }  // namespace
 
 absl::StatusOr<PublicKey> PublicKey::FromRecord(const KeyRecord& record) {
@@ -92,16 +118,39 @@ absl::StatusOr<PrivateKey> PrivateKey::FromPem(std::string_view pem) {
   bssl::UniquePtr<EVP_PKEY> key(PEM_read_bio_PrivateKey(bio.get(), nullptr, refuse, nullptr));
   ERR_clear_error();
   if (!key) return base::InvalidArgument("not an unencrypted PEM private key");
-  const int id = EVP_PKEY_id(key.get());
-  if (id != EVP_PKEY_RSA && id != EVP_PKEY_ED25519) {
-    return base::InvalidArgument("not an RSA or Ed25519 key");
-  }
-  // RFC 8301 §3.2: signers use at least 1,024 bits.
-  if (id == EVP_PKEY_RSA && EVP_PKEY_bits(key.get()) < 1024) {
-    return base::InvalidArgument("an RSA key of less than 1024 bits");
-  }
+  GODWIT_RETURN_IF_ERROR(CheckSigningKey(key.get()));
   PrivateKey result;
   result.key_ = Own(key.release());
+  return result;
+}
+
+absl::StatusOr<PrivateKey> PrivateKey::FromPkcs8(std::string_view der) {
+  CBS whole;
+  CBS_init(&whole, Bytes(der), der.size());
+  bssl::UniquePtr<EVP_PKEY> key(EVP_parse_private_key(&whole));
+  ERR_clear_error();
+  if (!key || CBS_len(&whole) != 0) return base::InvalidArgument("not a PKCS #8 private key");
+  GODWIT_RETURN_IF_ERROR(CheckSigningKey(key.get()));
+  PrivateKey result;
+  result.key_ = Own(key.release());
+  return result;
+}
+
+absl::StatusOr<PrivateKey> PrivateKey::Generate(KeyType type, int rsa_bits) {
+  const bool rsa = type == KeyType::kRsa;
+  if (rsa && rsa_bits != 2048 && rsa_bits != 3072 && rsa_bits != 4096) {
+    return base::InvalidArgument("an RSA key has 2048, 3072 or 4096 bits");
+  }
+  bssl::UniquePtr<EVP_PKEY_CTX> context(
+      EVP_PKEY_CTX_new_id(rsa ? EVP_PKEY_RSA : EVP_PKEY_ED25519, nullptr));
+  EVP_PKEY* key = nullptr;
+  const bool done = context && EVP_PKEY_keygen_init(context.get()) == 1 &&
+                    (!rsa || EVP_PKEY_CTX_set_rsa_keygen_bits(context.get(), rsa_bits) == 1) &&
+                    EVP_PKEY_keygen(context.get(), &key) == 1;
+  ERR_clear_error();
+  if (!done) return base::Internal("no key could be made");
+  PrivateKey result;
+  result.key_ = Own(key);
   return result;
 }
 
@@ -136,22 +185,35 @@ absl::StatusOr<std::string> PrivateKey::Sign(std::string_view data) const {
   return signature;
 }
 
-std::string PrivateKey::PublicRecord() const {
-  if (type() == KeyType::kEd25519) {
-    std::string raw(ED25519_PUBLIC_KEY_LEN, '\0');
-    size_t size = raw.size();
-    EVP_PKEY_get_raw_public_key(Key(key_), reinterpret_cast<uint8_t*>(raw.data()), &size);
-    return "v=DKIM1; k=ed25519; p=" + base::Base64Encode(raw);
-  }
-  bssl::ScopedCBB builder;
-  uint8_t* der = nullptr;
-  size_t size = 0;
-  if (CBB_init(builder.get(), 512) != 1 || EVP_marshal_public_key(builder.get(), Key(key_)) != 1 ||
-      CBB_finish(builder.get(), &der, &size) != 1) {
-    return "";
-  }
-  const bssl::UniquePtr<uint8_t> owner(der);
-  return "v=DKIM1; k=rsa; p=" + base::Base64Encode({reinterpret_cast<const char*>(der), size});
+int PrivateKey::bits() const {
+  return type() == KeyType::kEd25519 ? 256 : EVP_PKEY_bits(Key(key_));
+}
+
+base::Secret PrivateKey::Pkcs8() const {
+  std::string der = Marshal(EVP_marshal_private_key, Key(key_));
+  base::Secret secret(der);
+  OPENSSL_cleanse(der.data(), der.size());
+  return secret;
+}
+
+std::string PrivateKey::PublicBytes() const {
+  if (type() == KeyType::kRsa) return Marshal(EVP_marshal_public_key, Key(key_));
+  std::string raw(ED25519_PUBLIC_KEY_LEN, '\0');
+  size_t size = raw.size();
+  EVP_PKEY_get_raw_public_key(Key(key_), reinterpret_cast<uint8_t*>(raw.data()), &size);
+  return raw;
+}
+
+std::string PrivateKey::PublicRecord() const { return FormatKeyRecord(type(), PublicBytes()); }
+
+std::string_view AlgorithmName(KeyType type) {
+  return type == KeyType::kRsa ? "rsa-sha256" : "ed25519-sha256";
+}
+
+std::string FormatKeyRecord(KeyType type, std::string_view public_key) {
+  // RFC 6376 §3.6.1, RFC 8463 §4.
+  const std::string kind = type == KeyType::kRsa ? "rsa" : "ed25519";
+  return "v=DKIM1; k=" + kind + "; p=" + base::Base64Encode(public_key);
 }
 
 }  // namespace godwit::dkim

@@ -2,7 +2,6 @@
 
 #include <utility>
 
-#include "libs/base/ascii.h"
 #include "libs/base/encoding.h"
 #include "libs/base/status.h"
 #include "libs/dkim/tag_folder.h"
@@ -10,17 +9,6 @@
 #include "libs/idna/domain.h"
 
 namespace godwit::dkim {
-namespace {
-
-absl::Status CheckOptions(const SignOptions& options) {
-  if (!idna::IsDnsName(options.domain)) return base::InvalidArgument("domain is no A-label name");
-  if (!idna::IsDnsName(options.selector)) {
-    return base::InvalidArgument("selector is no A-label name");
-  }
-  return absl::OkStatus();
-}
-
-}  // namespace
 
 Signer::Signer(SignOptions options)
     : options_(std::move(options)),
@@ -37,14 +25,14 @@ std::vector<std::string> Signer::FieldNames() const {
   return names;
 }
 
-std::string Signer::UnsignedField(const std::vector<std::string>& names) const {
-  const bool rsa = options_.key.type() == KeyType::kRsa;
+std::string Signer::UnsignedField(const SigningKey& key,
+                                  const std::vector<std::string>& names) const {
   TagFolder field("DKIM-Signature: v=1;");
-  field.Tag(rsa ? "a=rsa-sha256" : "a=ed25519-sha256");
+  field.Tag("a=" + std::string(AlgorithmName(key.key.type())));
   field.Tag("c=" + std::string(CanonicalizationName(options_.header_canonicalization)) + "/" +
             std::string(CanonicalizationName(options_.body_canonicalization)));
   field.Tag("d=" + options_.domain);
-  field.Tag("s=" + options_.selector);
+  field.Tag("s=" + key.selector);
   if (options_.timestamp) {
     field.Tag("t=" + std::to_string(absl::ToUnixSeconds(*options_.timestamp)));
   }
@@ -60,22 +48,37 @@ std::string Signer::UnsignedField(const std::vector<std::string>& names) const {
   return field.text();
 }
 
-absl::StatusOr<std::string> Signer::Finish() {
-  stream_.End();
-  GODWIT_RETURN_IF_ERROR(CheckOptions(options_));
+absl::Status Signer::Check(const std::vector<SigningKey>& keys) const {
+  if (!idna::IsDnsName(options_.domain)) return base::InvalidArgument("domain is no A-label name");
+  if (keys.empty()) return base::InvalidArgument("no key to sign with");
+  for (const SigningKey& key : keys) {
+    if (!idna::IsDnsName(key.selector)) {
+      return base::InvalidArgument("selector is no A-label name");
+    }
+  }
   if (stream_.header_too_large()) return base::ResourceExhausted("header too large to sign");
   // RFC 6376 §5.4: From must be signed. Two of them are no message (RFC 5322 §3.6).
   if (stream_.header().Find("From").size() != 1) {
     return base::FailedPrecondition("a message to sign has one From field");
   }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<std::string> Signer::Finish(const std::vector<SigningKey>& keys) {
+  stream_.End();
+  GODWIT_RETURN_IF_ERROR(Check(keys));
   Signature signature;
   signature.header_canonicalization = options_.header_canonicalization;
   signature.signed_fields = FieldNames();
   if (!signature.Signs("From")) return base::InvalidArgument("From must be signed");
-  std::string field = UnsignedField(signature.signed_fields);
-  GODWIT_ASSIGN_OR_RETURN(const std::string bytes,
-                          options_.key.Sign(SignedHeaderData(stream_.header(), signature, field)));
-  return AppendSignatureValue(std::move(field), bytes);
+  std::string fields;
+  for (const SigningKey& key : keys) {
+    std::string field = UnsignedField(key, signature.signed_fields);
+    const std::string data = SignedHeaderData(stream_.header(), signature, field);
+    GODWIT_ASSIGN_OR_RETURN(const std::string bytes, key.key.Sign(data));
+    fields += AppendSignatureValue(std::move(field), bytes);
+  }
+  return fields;
 }
 
 }  // namespace godwit::dkim

@@ -1,16 +1,16 @@
 #pragma once
 
-// Signing with DKIM (RFC 6376 §5) while the message streams.
+// Signing with DKIM (RFC 6376 §5) while the message streams: one pass over the body, whatever the
+// number of keys.
 //
 //   dkim::Signer signer(options);
 //   signer.Feed(chunk); ...
-//   auto field = signer.Finish();   // "DKIM-Signature: v=1; ...\r\n", to put in front of the
-//   header
+//   auto fields = signer.Finish(keys);   // "DKIM-Signature: v=1; ...\r\n", one for each key
 //
-// The same bytes must go out afterwards, with CRLF line ends. Not thread-safe.
+// They go in front of the header. The same bytes must go out behind them, with CRLF line ends.
+// Not thread-safe.
 
 #include <cstddef>
-#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -23,17 +23,42 @@
 
 namespace godwit::dkim {
 
-struct SignOptions {
-  std::string domain;    // A-labels, lower case
-  std::string selector;  // likewise
+struct SigningKey {
+  std::string selector;  // A-labels, lower case
   PrivateKey key;
-  // Names of fields to sign if they are there, each as often as it is there. "From" must be one.
-  std::vector<std::string> headers = {"From",         "Reply-To",     "Subject",
-                                      "Date",         "To",           "Cc",
-                                      "In-Reply-To",  "References",   "Message-ID",
-                                      "MIME-Version", "Content-Type", "Content-Transfer-Encoding"};
-  // Of these one more than there are is named, so that none can be added (§8.15).
-  std::vector<std::string> oversign = {"From", "Subject", "Date", "To", "Cc", "Reply-To"};
+};
+
+struct SignOptions {
+  std::string domain;  // A-labels, lower case
+  // Names of fields to sign if they are there, each as often as it is there (RFC 6376 §5.4.1).
+  // "From" must be one.
+  std::vector<std::string> headers = {"From",
+                                      "Sender",
+                                      "Reply-To",
+                                      "Subject",
+                                      "Date",
+                                      "To",
+                                      "Cc",
+                                      "Message-ID",
+                                      "In-Reply-To",
+                                      "References",
+                                      "MIME-Version",
+                                      "Content-Type",
+                                      "Content-Transfer-Encoding",
+                                      "List-Id",
+                                      "List-Post",
+                                      "List-Help",
+                                      "List-Subscribe",
+                                      "List-Unsubscribe",
+                                      "List-Unsubscribe-Post",
+                                      "List-Owner",
+                                      "List-Archive",
+                                      "Auto-Submitted"};
+  // Of these one more than there are is named, so that none can be added (§5.4, §8.15): what a
+  // reader is shown, and what tells a mail program how to read the rest.
+  std::vector<std::string> oversign = {"From",        "Sender",     "Reply-To",     "Subject",
+                                       "Date",        "To",         "Cc",           "Message-ID",
+                                       "In-Reply-To", "References", "MIME-Version", "Content-Type"};
   Canonicalization header_canonicalization = Canonicalization::kRelaxed;
   Canonicalization body_canonicalization = Canonicalization::kRelaxed;
   std::optional<absl::Time> timestamp = std::nullopt;
@@ -48,14 +73,22 @@ class Signer {
   Signer& operator=(const Signer&) = delete;
 
   bool Feed(std::string_view chunk) { return stream_.Feed(chunk); }
-  // The whole field with its last CRLF. FailedPrecondition when the message has no From field or
-  // more than one, ResourceExhausted when its header is too large, InvalidArgument for options that
-  // can't be used.
-  absl::StatusOr<std::string> Finish();
+  // No more bytes. Further calls do nothing.
+  void End() { stream_.End(); }
+  // After the header has come, End() at the latest, unless it is too large.
+  const HeaderBlock& header() const { return stream_.header(); }
+  bool header_too_large() const { return stream_.header_too_large(); }
+
+  // Ends the message; the fields, each with its last CRLF, in the order of `keys`. RFC 8463 §3:
+  // with an Ed25519 key and an RSA key, verifiers that know only one of the two find theirs.
+  // FailedPrecondition when the message has no From field or more than one, ResourceExhausted when
+  // its header is too large, InvalidArgument for options that can't be used.
+  absl::StatusOr<std::string> Finish(const std::vector<SigningKey>& keys);
 
  private:
+  absl::Status Check(const std::vector<SigningKey>& keys) const;
   std::vector<std::string> FieldNames() const;
-  std::string UnsignedField(const std::vector<std::string>& names) const;
+  std::string UnsignedField(const SigningKey& key, const std::vector<std::string>& names) const;
 
   SignOptions options_;
   int body_hash_ = -1;

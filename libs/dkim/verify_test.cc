@@ -25,14 +25,21 @@ PrivateKey Rsa(int bits) { return PrivateKey::FromPem(TestRsaPem(bits)).value();
 
 std::string Message() { return std::string(kHeader) + "\r\n" + std::string(kBody); }
 
-SignOptions Options(PrivateKey key) {
-  return {.domain = "example.org", .selector = "s1", .key = std::move(key)};
+struct Setup : SignOptions {
+  std::vector<SigningKey> keys;
+};
+
+Setup Options(PrivateKey key) {
+  Setup setup;
+  setup.domain = "example.org";
+  setup.keys = {{"s1", std::move(key)}};
+  return setup;
 }
 
-std::string Signed(SignOptions options, const std::string& message = Message()) {
-  Signer signer(std::move(options));
+std::string Signed(const Setup& setup, const std::string& message = Message()) {
+  Signer signer(setup);
   signer.Feed(message);
-  return signer.Finish().value() + message;
+  return signer.Finish(setup.keys).value() + message;
 }
 
 testing::FakeZone Zone(const std::string& record) {
@@ -68,12 +75,12 @@ TEST_CASE("What we sign verifies, in every form and for every split", "[dkim][un
   const auto header = GENERATE(Canonicalization::kSimple, Canonicalization::kRelaxed);
   const auto body = GENERATE(Canonicalization::kSimple, Canonicalization::kRelaxed);
   const bool rsa = GENERATE(false, true);
-  SignOptions options = Options(rsa ? Rsa(2048) : Ed25519());
+  Setup options = Options(rsa ? Rsa(2048) : Ed25519());
   options.header_canonicalization = header;
   options.body_canonicalization = body;
   options.timestamp = kNow;
   options.expiration = kNow + absl::Hours(1);
-  const testing::FakeZone zone = Zone(options.key.PublicRecord());
+  const testing::FakeZone zone = Zone(options.keys[0].key.PublicRecord());
   const std::string message = Signed(options);
   testing::ForEachSplit(message, [&](const testing::Chunks& chunks) {
     CAPTURE(testing::Describe(chunks), message);
@@ -106,7 +113,7 @@ TEST_CASE("RFC 6376 §3.4: what the forms let through", "[dkim][unit]") {
   const PrivateKey key = Ed25519();
   const testing::FakeZone zone = Zone(key.PublicRecord());
   for (const auto form : {Canonicalization::kSimple, Canonicalization::kRelaxed}) {
-    SignOptions options = Options(key);
+    Setup options = Options(key);
     options.header_canonicalization = form;
     options.body_canonicalization = form;
     const auto result = VerifyOne(Replace(Signed(options), row.from, row.to), zone);
@@ -124,7 +131,7 @@ TEST_CASE("RFC 6376 §5.4: fields that are added", "[dkim][unit]") {
   // Oversigned (§8.15).
   CHECK(VerifyOne("Subject: other\r\n" + message, zone).code == ResultCode::kFail);
   CHECK(VerifyOne("Cc: other\r\n" + message, zone).code == ResultCode::kFail);
-  SignOptions loose = Options(key);
+  Setup loose = Options(key);
   loose.oversign.clear();
   // §5.4.2: fields count from the bottom, so one on top is not signed.
   CHECK(VerifyOne("Subject: other\r\n" + Signed(loose), zone).code == ResultCode::kPass);
@@ -210,7 +217,7 @@ TEST_CASE("RFC 6376 §6.1.1: what the signature field decides", "[dkim][unit]") 
       {"bh=", "bh=!; y=", ResultCode::kNeutral, "bad value of bh="},
   }));
   CAPTURE(row.from, row.to);
-  SignOptions options = Options(Ed25519());
+  Setup options = Options(Ed25519());
   options.headers = {"From"};
   options.oversign = {"From"};
   const SignatureResult result =
@@ -325,20 +332,88 @@ TEST_CASE("RFC 6376 §3.7: b= is removed wherever it stands", "[dkim][unit]") {
 }
 
 TEST_CASE("A message that can't be signed says why", "[dkim][unit]") {
-  const auto sign = [](SignOptions options, std::string_view message) {
-    Signer signer(std::move(options));
+  const auto sign = [](const Setup& setup, std::string_view message) {
+    Signer signer(setup);
     signer.Feed(message);
-    return signer.Finish().status().code();
+    return signer.Finish(setup.keys).status().code();
   };
   CHECK(sign(Options(Ed25519()), "To: x\r\n\r\n") == absl::StatusCode::kFailedPrecondition);
   CHECK(sign(Options(Ed25519()), "From: x\r\nFrom: y\r\n\r\n") ==
         absl::StatusCode::kFailedPrecondition);
-  SignOptions bad = Options(Ed25519());
+  Setup bad = Options(Ed25519());
   bad.domain = "Example.org";
   CHECK(sign(bad, Message()) == absl::StatusCode::kInvalidArgument);
-  SignOptions small = Options(Ed25519());
+  Setup small = Options(Ed25519());
   small.max_header_bytes = 10;
   CHECK(sign(small, Message()) == absl::StatusCode::kResourceExhausted);
+  Setup none = Options(Ed25519());
+  none.keys.clear();
+  CHECK(sign(none, Message()) == absl::StatusCode::kInvalidArgument);
+  Setup selector = Options(Ed25519());
+  selector.keys[0].selector = "S 1";
+  CHECK(sign(selector, Message()) == absl::StatusCode::kInvalidArgument);
+}
+
+TEST_CASE("RFC 8463 §3: several keys sign one pass over the message", "[dkim][unit]") {
+  const auto rsa = PrivateKey::Generate(KeyType::kRsa);
+  const auto ed25519 = PrivateKey::Generate(KeyType::kEd25519);
+  REQUIRE((rsa.ok() && ed25519.ok()));
+  Setup options = Options(*rsa);
+  options.keys.push_back({"s2", *ed25519});
+  const std::string message = Signed(options);
+  testing::FakeZone zone = Zone(rsa->PublicRecord());
+  base::DnsAnswer answer;
+  answer.outcome = base::DnsOutcome::kOk;
+  answer.texts = {ed25519->PublicRecord()};
+  zone.Override({"s2._domainkey.example.org", base::DnsType::kTxt}, answer);
+  for (const bool damaged : {false, true}) {
+    const std::string sent = damaged ? Replace(message, "see you", "see them") : message;
+    const auto results = VerifyAll({sent}, zone);
+    REQUIRE(results.size() == 2);
+    CHECK((results[0].selector == "s1" && results[0].algorithm == "rsa-sha256"));
+    CHECK((results[1].selector == "s2" && results[1].algorithm == "ed25519-sha256"));
+    for (const auto& result : results) {
+      CHECK(result.code == (damaged ? ResultCode::kFail : ResultCode::kPass));
+    }
+  }
+}
+
+TEST_CASE("RFC 6376 §8.15: none of the fields that matter can be added", "[dkim][unit]") {
+  const PrivateKey key = Ed25519();
+  const testing::FakeZone zone = Zone(key.PublicRecord());
+  const std::string message = Signed(Options(key));
+  for (const std::string name :
+       {"From", "To", "Cc", "Subject", "Date", "Message-ID", "MIME-Version", "Content-Type",
+        "Reply-To", "In-Reply-To", "References", "Sender"}) {
+    CAPTURE(name);
+    CHECK(VerifyOne(name + ": x@example.net\r\n" + message, zone).code != ResultCode::kPass);
+    const std::string below = Replace(message, "\r\n\r\n", "\r\n" + name + ": x\r\n\r\n");
+    CHECK(VerifyOne(below, zone).code != ResultCode::kPass);
+  }
+}
+
+TEST_CASE("A key goes to PKCS #8 and back", "[dkim][unit]") {
+  const KeyType type = GENERATE(KeyType::kRsa, KeyType::kEd25519);
+  const auto made = PrivateKey::Generate(type);
+  REQUIRE(made.ok());
+  const base::Secret der = made->Pkcs8();
+  const auto read = PrivateKey::FromPkcs8(der.Reveal());
+  REQUIRE(read.ok());
+  CHECK(read->type() == type);
+  CHECK(read->bits() == (type == KeyType::kRsa ? 2048 : 256));
+  CHECK(read->PublicRecord() == made->PublicRecord());
+  CHECK(FormatKeyRecord(type, made->PublicBytes()) == made->PublicRecord());
+  const std::string text(der.Reveal());
+  for (const std::string& bad : {std::string(), text.substr(1), text + "x", std::string("abc")}) {
+    CHECK_FALSE(PrivateKey::FromPkcs8(bad).ok());
+  }
+}
+
+TEST_CASE("RFC 8301 §3.2: no short key is made", "[dkim][unit]") {
+  for (const int bits : {0, 512, 1024, 2047, 1 << 20}) {
+    CHECK(PrivateKey::Generate(KeyType::kRsa, bits).status().code() ==
+          absl::StatusCode::kInvalidArgument);
+  }
 }
 
 }  // namespace

@@ -17,6 +17,15 @@ namespace godwit::hint {
 
 namespace pb = ::godwit::hint::v1;
 
+namespace {
+
+// Of what is logged about one gateway. Gateways come and go with their addresses: the oldest are
+// forgotten above a number that no installation reaches.
+constexpr absl::Duration kComplaintInterval = absl::Minutes(1);
+constexpr size_t kMaxComplaints = 1000;
+
+}  // namespace
+
 // Lives on the executor's thread; coroutines hold it, so that it outlives the sender.
 class HintSender::Core : public std::enable_shared_from_this<HintSender::Core> {
  public:
@@ -32,13 +41,24 @@ class HintSender::Core : public std::enable_shared_from_this<HintSender::Core> {
     bool sending = false;
   };
 
+  // What went wrong with a gateway since it was last told.
+  struct Complaint {
+    absl::Duration told = -absl::InfiniteDuration();
+    int64_t calls = 0;
+    int64_t hints = 0;
+  };
+
   static base::Task<void> Drain(std::shared_ptr<Core> core, std::string address);
   bool Connect(const std::string& address, Gateway* gateway);
   pb::HintRequest TakeBatch(Gateway* gateway) const;
-  void GiveUp(const std::string& address, const absl::Status& status);
+  void GiveUp(const std::string& address, int64_t under_way, const absl::Status& status);
+  void Complain(const std::string& address, int64_t hints, const absl::Status& status);
+  void CountSent(int64_t hints);
+  void CountDropped(int64_t hints);
 
-  const HintSenderOptions options_;
+  HintSenderOptions options_;
   std::unordered_map<std::string, Gateway> gateways_;
+  std::unordered_map<std::string, Complaint> complaints_;
   std::atomic<int64_t> sent_{0};
   std::atomic<int64_t> dropped_{0};
 };
@@ -53,7 +73,7 @@ void HintSender::Core::Add(int64_t account, int64_t modseq,
     } else if (gateway.waiting.size() < options_.max_waiting) {
       gateway.waiting.emplace(account, modseq);
     } else {
-      ++dropped_;
+      CountDropped(1);
     }
     if (!std::exchange(gateway.sending, true)) base::Spawn(Drain(shared_from_this(), address));
   }
@@ -68,7 +88,7 @@ bool HintSender::Core::Connect(const std::string& address, Gateway* gateway) {
   options.tls = options_.tls;
   auto channel = rpc::Connect(std::move(options));
   if (!channel.ok()) {
-    GiveUp(address, channel.status());
+    GiveUp(address, 0, channel.status());
     return false;
   }
   gateway->stub = pb::Hints::NewStub(*channel);
@@ -87,11 +107,40 @@ pb::HintRequest HintSender::Core::TakeBatch(Gateway* gateway) const {
   return request;
 }
 
+void HintSender::Core::CountSent(int64_t hints) {
+  sent_ += hints;
+  if (options_.sent) options_.sent->Add(static_cast<double>(hints));
+}
+
+void HintSender::Core::CountDropped(int64_t hints) {
+  dropped_ += hints;
+  if (options_.dropped) options_.dropped->Add(static_cast<double>(hints));
+}
+
 // The gateway and what waits for it are forgotten; the next hint tries anew.
-void HintSender::Core::GiveUp(const std::string& address, const absl::Status& status) {
-  obs::Log(obs::Level::kWarning, "hints not sent", {{"gateway", address}, {"status", status}});
-  dropped_ += static_cast<int64_t>(gateways_[address].waiting.size());
+void HintSender::Core::GiveUp(const std::string& address, int64_t under_way,
+                              const absl::Status& status) {
+  const int64_t hints = under_way + static_cast<int64_t>(gateways_[address].waiting.size());
+  CountDropped(hints);
+  Complain(address, hints, status);
   gateways_.erase(address);
+}
+
+// A gateway that is away fails with each message that comes in: that is no reason for a line each.
+void HintSender::Core::Complain(const std::string& address, int64_t hints,
+                                const absl::Status& status) {
+  if (complaints_.size() >= kMaxComplaints) complaints_.clear();
+  Complaint& complaint = complaints_[address];
+  ++complaint.calls;
+  complaint.hints += hints;
+  const absl::Duration now = options_.clock->Monotonic();
+  if (now - complaint.told < kComplaintInterval) return;
+  obs::Log(obs::Level::kWarning, "hints not sent",
+           {{"gateway", address},
+            {"calls", complaint.calls},
+            {"hints", complaint.hints},
+            {"status", status}});
+  complaint = {now, 0, 0};
 }
 
 base::Task<void> HintSender::Core::Drain(std::shared_ptr<Core> core, std::string address) {
@@ -111,11 +160,10 @@ base::Task<void> HintSender::Core::Drain(std::shared_ptr<Core> core, std::string
         co_await rpc::Call(gateway.stub.get(), &pb::Hints::StubInterface::async_interface::Hint,
                            std::move(request), std::move(options));
     if (!response.ok()) {
-      core->dropped_ += count;
-      core->GiveUp(address, response.status());
+      core->GiveUp(address, count, response.status());
       co_return;
     }
-    core->sent_ += count;
+    core->CountSent(count);
   }
 }
 

@@ -9,7 +9,7 @@
 // Lossy by design: it never blocks and never fails. A hint goes out at once; what comes while a
 // call to that gateway is under way gathers (one entry an account, the highest modseq) and is the
 // next call. A gateway that is gone costs one failed call; what waited for it is dropped, and the
-// slow poll of the gateway heals.
+// slow poll of the gateway heals. The log gets one line a gateway and minute, with the numbers.
 //
 // Send() from any thread. Everything else happens on `executor`, which must run until the sender is
 // destroyed or be stopped before.
@@ -17,11 +17,14 @@
 #include <atomic>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "absl/time/time.h"
+#include "libs/base/clock.h"
 #include "libs/base/executor.h"
+#include "libs/obs/metrics.h"
 #include "libs/rpc/tls.h"
 
 namespace godwit::hint {
@@ -35,6 +38,10 @@ struct HintSenderOptions {
   size_t max_waiting = 10000;
   // In one call; the receiver takes 1000.
   size_t max_batch = 1000;
+  // The daemon's metrics; absent: counted in Stats() only.
+  std::optional<obs::Counter> sent;
+  std::optional<obs::Counter> dropped;
+  const base::Clock* clock = base::Clock::System();
 };
 
 struct HintStats {

@@ -1,7 +1,10 @@
 #include "libs/hint/hint_sender.h"
 
+#include <fcntl.h>
 #include <grpcpp/server_context.h>
+#include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <catch2/catch.hpp>
 #include <mutex>
@@ -10,9 +13,11 @@
 #include <vector>
 
 #include "libs/base/status.h"
+#include "libs/obs/log.h"
 #include "libs/rpc/serve.h"
 #include "libs/rpc/server.h"
 #include "libs/testing/certificates.h"
+#include "libs/testing/fake_clock.h"
 #include "proto/godwit/hint/v1/hint.grpc.pb.h"
 
 namespace godwit::hint {
@@ -97,6 +102,8 @@ class World {
     HintSenderOptions options;
     options.tls = Files("smtp-ingress");
     options.max_waiting = 2;
+    options.clock = &clock;
+    options.dropped = dropped;
     return options;
   }
 
@@ -105,6 +112,8 @@ class World {
   std::thread thread_;
 
  public:
+  testing::FakeClock clock;
+  obs::Counter dropped{"test_hints_dropped_total", "Of these tests."};
   Gateway gateway;
   HintSender sender;
   std::unique_ptr<rpc::Server> server;
@@ -143,6 +152,38 @@ TEST_CASE("A gateway that is gone costs its hints and nothing else", "[hint][uni
   world.sender.Send(1, 0, {world.address});  // nothing changed: nothing is said
   world.sender.Send(1, 12, {});
   CHECK(world.gateway.calls() == std::vector<Changes>{{{1, 11}}});
+}
+
+// A gateway that was away for an hour filled the log with a line for each message.
+TEST_CASE("A gateway that stays away is told of once a minute, with the numbers", "[hint][unit]") {
+  int pipe[2];
+  REQUIRE(::pipe2(pipe, O_NONBLOCK | O_CLOEXEC) == 0);
+  obs::SetDescriptor(pipe[1]);
+  World world;
+  const double before = world.dropped.value();
+  const auto fail = [&](int64_t times) {
+    const int64_t all = world.sender.Stats().dropped + times;
+    for (int64_t i = 0; i < times; ++i) {
+      world.sender.Send(i, 10, {"127.0.0.1:1"});
+      REQUIRE(Eventually([&] { return world.sender.Stats().dropped == all - times + i + 1; }));
+    }
+  };
+  fail(3);
+  world.clock.Advance(absl::Seconds(59));
+  fail(2);
+  world.clock.Advance(absl::Seconds(2));
+  fail(1);
+  obs::SetDescriptor(STDERR_FILENO);
+  CHECK(world.dropped.value() == before + 6);
+
+  std::string text(65536, '\0');
+  const ssize_t size = ::read(pipe[0], text.data(), text.size());
+  text.resize(size > 0 ? static_cast<size_t>(size) : 0);
+  CHECK(std::count(text.begin(), text.end(), '\n') == 2);
+  CHECK(text.find(R"("calls":1,"hints":1)") != std::string::npos);
+  CHECK(text.find(R"("calls":5,"hints":5)") != std::string::npos);
+  ::close(pipe[0]);
+  ::close(pipe[1]);
 }
 
 }  // namespace

@@ -2,6 +2,8 @@
 
 #include <idn2.h>
 
+#include <algorithm>
+
 #include "libs/base/ascii.h"
 
 namespace godwit::idna {
@@ -54,6 +56,12 @@ bool IsDnsName(std::string_view name) {
     if (c >= 'A' && c <= 'Z') return false;
   }
   return true;
+}
+
+bool IsHostName(std::string_view name) {
+  return IsDnsName(name) && std::all_of(name.begin(), name.end(), [](char c) {
+           return base::IsAlnum(c) || c == '-' || c == '_' || c == '.';
+         });
 }
 
 bool IsSameOrBelow(std::string_view name, std::string_view parent) {

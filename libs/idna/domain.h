@@ -22,6 +22,10 @@ std::optional<std::string> ToAscii(std::string_view domain);
 // most 253 octets, no final dot.
 bool IsDnsName(std::string_view name);
 
+// IsDnsName() with letters, digits, hyphens and underscores only: what may stand in a URL or
+// another text as a host.
+bool IsHostName(std::string_view name);
+
 // True when `name` is `parent` or below it. Both in ToAscii() form.
 bool IsSameOrBelow(std::string_view name, std::string_view parent);
 

@@ -38,5 +38,14 @@ TEST_CASE("Names below a name", "[idna][unit]") {
   CHECK_FALSE(IsSameOrBelow("b", "a.b"));
 }
 
+TEST_CASE("A host name has nothing that means something elsewhere", "[idna][unit]") {
+  CHECK(IsHostName("mx-1.example_x.org"));
+  for (const char* name :
+       {"a/b", "a b.example", "a:1", "a@b", "*.example", "a..b", "", "A.example"}) {
+    CAPTURE(name);
+    CHECK(!IsHostName(name));
+  }
+}
+
 }  // namespace
 }  // namespace godwit::idna

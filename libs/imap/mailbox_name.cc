@@ -118,7 +118,7 @@ void CanonicalizeInbox(std::string* name) {
 }  // namespace
 
 absl::StatusOr<std::string> DecodeMailboxName(std::string_view wire, NameEncoding encoding) {
-  if (wire.size() > 4 * kMaxMailboxNameBytes) {
+  if (wire.size() > kMaxWireMailboxName) {
     return base::InvalidArgument("Mailbox name is too long");
   }
   std::optional<icu::UnicodeString> text;
@@ -146,14 +146,7 @@ std::string EncodeMailboxName(std::string_view name, NameEncoding encoding) {
 
 absl::Status CheckNewMailboxName(std::string_view name) {
   if (name.empty()) return base::InvalidArgument("Mailbox name is empty");
-  if (name.size() > kMaxMailboxNameBytes) {
-    return base::InvalidArgument("Mailbox name is too long");
-  }
-  const auto levels = base::Split(name, kHierarchySeparator);
-  if (levels.size() > kMaxMailboxDepth) {
-    return base::InvalidArgument("Mailbox name has too many levels");
-  }
-  for (const std::string_view level : levels) {
+  for (const std::string_view level : base::Split(name, kHierarchySeparator)) {
     if (level.empty()) return base::InvalidArgument("Mailbox name has an empty level");
   }
   // RFC 9051 §5.1.2.1: "#" begins another namespace. §6.3.4: wildcards could not be listed.

@@ -18,20 +18,22 @@ namespace godwit::imap {
 
 inline constexpr char kHierarchySeparator = '/';
 inline constexpr std::string_view kInbox = "INBOX";
-inline constexpr size_t kMaxMailboxNameBytes = 1000;
-inline constexpr size_t kMaxMailboxDepth = 32;
+// A name as it comes over the wire, in octets. How long and deep the names of mailboxes may be is
+// the store's to say (libs/store/mailbox.h).
+inline constexpr size_t kMaxWireMailboxName = 4000;
 
 enum class NameEncoding { kModifiedUtf7, kUtf8 };
 
 // A name from a client in the form inside. InvalidArgument for bad modified UTF-7 or UTF-8, bytes
-// above 127 in modified UTF-7, and control characters.
+// above 127 in modified UTF-7, control characters, and more than kMaxWireMailboxName.
 absl::StatusOr<std::string> DecodeMailboxName(std::string_view wire, NameEncoding encoding);
 
 // The other way; `name` is UTF-8.
 std::string EncodeMailboxName(std::string_view name, NameEncoding encoding);
 
-// Whether a name in the form inside may be given to a new mailbox. InvalidArgument with a reason
-// that may be shown to the client: empty levels, too long, too deep, "%", "*", "#" in front.
+// Whether a name in the form inside may be given to a new mailbox, as far as IMAP is concerned.
+// InvalidArgument with a reason that may be shown to the client: empty levels, "%", "*", "#" in
+// front.
 absl::Status CheckNewMailboxName(std::string_view name);
 
 // "a/b" of "a/b/c"; "" of a name on the first level.

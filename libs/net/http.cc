@@ -5,6 +5,7 @@
 #include <boost/beast/http/parser.hpp>
 #include <boost/beast/http/status.hpp>
 #include <boost/beast/http/string_body.hpp>
+#include <cstdio>
 #include <optional>
 #include <utility>
 
@@ -18,7 +19,37 @@ namespace godwit::net {
 namespace {
 
 namespace http = boost::beast::http;
-using RequestParser = http::request_parser<http::string_body>;
+
+// A body as a string that is taken away while it grows: Beast's own sets the announced length aside
+// at once.
+struct PieceBody {
+  using value_type = std::string;
+  class reader {
+   public:
+    template <bool kRequest, typename Fields>
+    reader(http::header<kRequest, Fields>& /*head*/, value_type& body) : body_(body) {}
+    void init(const boost::optional<std::uint64_t>& /*size*/, boost::system::error_code& error) {
+      error = {};
+    }
+    template <typename Buffers>
+    std::size_t put(const Buffers& buffers, boost::system::error_code& error) {
+      error = {};
+      const std::size_t before = body_.size();
+      for (auto it = boost::asio::buffer_sequence_begin(buffers);
+           it != boost::asio::buffer_sequence_end(buffers); ++it) {
+        const boost::asio::const_buffer piece(*it);
+        body_.append(static_cast<const char*>(piece.data()), piece.size());
+      }
+      return body_.size() - before;
+    }
+    void finish(boost::system::error_code& error) { error = {}; }
+
+   private:
+    value_type& body_;
+  };
+};
+
+using RequestParser = http::request_parser<PieceBody>;
 using ResponseParser = http::response_parser<http::string_body>;
 
 std::string_view View(boost::beast::string_view text) { return {text.data(), text.size()}; }
@@ -64,6 +95,27 @@ class MessageReader {
     parser_.header_limit(static_cast<uint32_t>(limits.header_bytes));
     parser_.body_limit(limits.body_bytes);
     parser_.eager(true);
+  }
+
+  // Stops behind the head, until TakeBody().
+  void HeadFirst() {
+    parser_.body_limit(boost::none);
+    parser_.eager(false);
+  }
+  void TakeBody(uint64_t limit) {
+    parser_.body_limit(limit);
+    parser_.eager(true);
+  }
+  // Gives the parser what is held. True: the head is complete.
+  absl::StatusOr<bool> FeedHead() {
+    boost::system::error_code error;
+    while (!held_->empty() && !parser_.is_header_done() && !error) {
+      const size_t used = parser_.put(boost::asio::buffer(*held_), error);
+      held_->erase(0, used);
+      if (used == 0 && !error) break;
+    }
+    if (error && error != http::error::need_more) return ParseError(error);
+    return parser_.is_header_done();
   }
 
   Parser& parser() { return parser_; }
@@ -119,27 +171,114 @@ class MessageReader {
 // --- Server
 // ---------------------------------------------------------------------------------------
 
+using RequestReader = MessageReader<RequestParser>;
+
+// Whole requests for an HttpHandler.
+class WholeRequests : public HttpService {
+ public:
+  WholeRequests(const HttpHandler* handler, uint64_t limit) : handler_(handler), limit_(limit) {}
+
+  uint64_t BodyLimit(const HttpRequest& /*head*/) override { return limit_; }
+  base::Task<HttpResponse> Handle(const HttpRequest& request, HttpBody* body) override {
+    auto text = co_await ReadBody(body);
+    if (!text.ok()) co_return BadBody(text.status());
+    HttpRequest whole = request;
+    whole.body = *std::move(text);
+    HttpResponse response = co_await (*handler_)(whole);
+    co_return response;
+  }
+
+ private:
+  const HttpHandler* handler_;
+  const uint64_t limit_;
+};
+
 class ServerConnection {
  public:
-  ServerConnection(std::unique_ptr<Stream> stream, const HttpHandler* handler,
-                   const HttpLimits& limits)
-      : stream_(std::move(stream)), handler_(handler), limits_(limits) {}
+  ServerConnection(std::unique_ptr<Stream> stream, HttpService* service, const HttpLimits& limits)
+      : stream_(std::move(stream)), service_(service), limits_(limits) {}
 
   base::Task<void> Run();
 
  private:
+  class Body;
+  struct PeerWatch {
+    bool stop = false;
+    base::Completion<bool> ended;
+  };
+
   base::Task<bool> WaitForRequest();
   // False when the connection is to end.
   base::Task<bool> ServeOne();
-  base::Task<absl::Status> ReadRequest(MessageReader<RequestParser>* reader);
-  base::Task<absl::Status> Continue(const RequestParser& parser);
+  base::Task<absl::Status> ReadHead(RequestReader* reader, absl::Duration deadline);
   base::Task<absl::Status> Answer(HttpResponse response, bool keep_alive, bool head);
+  base::Task<absl::Status> SendSized(const HttpResponse* response, uint64_t size);
+  base::Task<absl::Status> SendChunks(const HttpResponse* response);
+  base::Task<void> WatchPeer(BodySource* source, PeerWatch* watch);
   base::Task<void> Refuse(absl::Status why);
 
   std::unique_ptr<Stream> stream_;
-  const HttpHandler* handler_;
+  HttpService* service_;
   const HttpLimits limits_;
   std::string held_;
+};
+
+// Reads on as the service asks.
+class ServerConnection::Body : public HttpBody {
+ public:
+  Body(ServerConnection* connection, RequestReader* reader, absl::Duration begin)
+      : connection_(connection), reader_(reader), begin_(begin) {}
+
+  base::Task<absl::StatusOr<std::string>> Next() override {
+    while (status_.ok()) {
+      const auto done = reader_->Feed();
+      if (!done.ok()) status_ = done.status();
+      std::string piece = std::exchange(reader_->parser().get().body(), {});
+      received_ += piece.size();
+      if (!piece.empty()) co_return piece;
+      if (!status_.ok() || *done) break;
+      absl::Status more = co_await ReadMore();
+      status_.Update(more);
+    }
+    if (!status_.ok()) co_return status_;
+    co_return std::string();
+  }
+
+  // All of it has been taken from the connection, reading no more than what is there already.
+  bool Finished() {
+    if (!status_.ok()) return false;
+    const auto done = reader_->Feed();
+    return done.ok() && *done;
+  }
+
+ private:
+  base::Task<absl::Status> ReadMore() {
+    if (!std::exchange(continued_, true)) {
+      absl::Status sent = co_await Continue();
+      if (!sent.ok()) co_return sent;
+    }
+    const HttpLimits& limits = connection_->limits_;
+    const absl::Duration deadline =
+        begin_ + limits.message_timeout +
+        absl::Seconds(static_cast<double>(received_) / limits.body_rate);
+    absl::Status more = co_await reader_->ReadMore(deadline);
+    co_return more;
+  }
+
+  // RFC 9110 §10.1.1: the client may wait for this before it sends the body.
+  base::Task<absl::Status> Continue() {
+    const auto expect = View(reader_->parser().get()[http::field::expect]);
+    if (!base::EqualsIgnoreCase(expect, "100-continue")) co_return absl::OkStatus();
+    absl::Status sent = co_await connection_->stream_->Write("HTTP/1.1 100 Continue\r\n\r\n");
+    co_return sent;
+  }
+
+  ServerConnection* connection_;
+  RequestReader* reader_;
+  const absl::Duration begin_;
+  uint64_t received_ = 0;
+  bool continued_ = false;
+  absl::Status status_;
 };
 
 base::Task<void> ServerConnection::Run() {
@@ -160,53 +299,53 @@ base::Task<bool> ServerConnection::WaitForRequest() {
   co_return true;
 }
 
-base::Task<absl::Status> ServerConnection::ReadRequest(MessageReader<RequestParser>* reader) {
-  const absl::Duration deadline = stream_->reactor()->Now() + limits_.message_timeout;
-  bool continued = false;
+base::Task<absl::Status> ServerConnection::ReadHead(RequestReader* reader,
+                                                    absl::Duration deadline) {
   while (true) {
-    const auto done = reader->Feed();
+    const auto done = reader->FeedHead();
     if (!done.ok()) co_return done.status();
     if (*done) co_return absl::OkStatus();
-    if (!continued && reader->parser().is_header_done()) {
-      continued = true;
-      absl::Status sent = co_await Continue(reader->parser());
-      if (!sent.ok()) co_return sent;
-    }
     absl::Status more = co_await reader->ReadMore(deadline);
     if (!more.ok()) co_return more;
   }
 }
 
-// RFC 9110 §10.1.1: the client may wait for this before it sends the body.
-base::Task<absl::Status> ServerConnection::Continue(const RequestParser& parser) {
-  const auto expect = View(parser.get()[http::field::expect]);
-  if (!base::EqualsIgnoreCase(expect, "100-continue")) co_return absl::OkStatus();
-  absl::Status sent = co_await stream_->Write("HTTP/1.1 100 Continue\r\n\r\n");
-  co_return sent;
+HttpRequest RequestOf(const http::request<PieceBody>& message, const Stream& stream) {
+  HttpRequest request;
+  request.method = View(message.method_string());
+  request.target = View(message.target());
+  request.fields = Fields(message);
+  request.peer = stream.peer();
+  request.tls = stream.is_tls();
+  return request;
 }
 
 base::Task<bool> ServerConnection::ServeOne() {
-  MessageReader<RequestParser> reader(stream_.get(), &held_, limits_);
-  absl::Status read = co_await ReadRequest(&reader);
+  RequestReader reader(stream_.get(), &held_, limits_);
+  reader.HeadFirst();
+  const absl::Duration begin = stream_->reactor()->Now();
+  absl::Status read = co_await ReadHead(&reader, begin + limits_.message_timeout);
   if (!read.ok()) {
     co_await Refuse(read);
     co_return false;
   }
-  auto message = reader.parser().release();
+  const auto& message = reader.parser().get();
   // RFC 9112 §3.2: an HTTP/1.1 request without exactly one Host is refused.
   if (message.version() >= 11 && message.count(http::field::host) != 1) {
     co_await Refuse(base::DataLoss("no Host, or several"));
     co_return false;
   }
-  HttpRequest request;
-  request.method = View(message.method_string());
-  request.target = View(message.target());
-  request.fields = Fields(message);
-  request.body = std::move(message.body());
-  request.peer = stream_->peer();
-  request.tls = stream_->is_tls();
-  HttpResponse response = co_await (*handler_)(request);
-  const bool keep_alive = message.keep_alive() && !reader.woken();
+  const HttpRequest request = RequestOf(message, *stream_);
+  const uint64_t limit = service_->BodyLimit(request);
+  if (reader.parser().content_length().value_or(0) > limit) {
+    co_await Refuse(base::ResourceExhausted("HTTP: body too large"));
+    co_return false;
+  }
+  reader.TakeBody(limit);
+  Body body(this, &reader, begin);
+  HttpResponse response = co_await service_->Handle(request, &body);
+  const bool endless = response.source != nullptr && !response.source_size;
+  const bool keep_alive = !endless && body.Finished() && message.keep_alive() && !reader.woken();
   absl::Status sent = co_await Answer(std::move(response), keep_alive, request.method == "HEAD");
   co_return sent.ok() && keep_alive;
 }
@@ -220,13 +359,70 @@ base::Task<absl::Status> ServerConnection::Answer(HttpResponse response, bool ke
   for (const HttpField& each : response.fields) AppendField(each.name, each.value, &text);
   // RFC 9110 §8.6: none with 1xx and 204, and with 304 it would have to be that of a 200.
   const bool has_body = response.status >= 200 && response.status != 204 && response.status != 304;
-  if (has_body) AppendField("Content-Length", std::to_string(response.body.size()), &text);
+  const bool chunked = response.source != nullptr && !response.source_size;
+  const uint64_t size =
+      response.source != nullptr ? response.source_size.value_or(0) : response.body.size();
+  if (has_body && chunked) AppendField("Transfer-Encoding", "chunked", &text);
+  if (has_body && !chunked) AppendField("Content-Length", std::to_string(size), &text);
   if (!keep_alive) AppendField("Connection", "close", &text);
   text += "\r\n";
   std::vector<std::string_view> pieces = {text};
-  if (has_body && !head) pieces.push_back(response.body);
+  if (has_body && !head && response.source == nullptr) pieces.push_back(response.body);
   absl::Status sent = co_await stream_->WritePieces(std::move(pieces));
+  if (!sent.ok() || !has_body || head || response.source == nullptr) co_return sent;
+  if (chunked) {
+    sent = co_await SendChunks(&response);
+  } else {
+    sent = co_await SendSized(&response, size);
+  }
   co_return sent;
+}
+
+base::Task<absl::Status> ServerConnection::SendSized(const HttpResponse* response, uint64_t size) {
+  while (size > 0) {
+    auto piece = co_await response->source->Next();
+    if (!piece.ok()) co_return piece.status();
+    if (piece->empty() || piece->size() > size) {
+      co_return base::Internal("HTTP: a body has another size than was said");
+    }
+    size -= piece->size();
+    absl::Status sent = co_await stream_->Write(*piece);
+    if (!sent.ok()) co_return sent;
+  }
+  co_return absl::OkStatus();
+}
+
+// RFC 9112 §7.1. Whoever waits for events learns only from the watch that nobody listens any more.
+base::Task<absl::Status> ServerConnection::SendChunks(const HttpResponse* response) {
+  PeerWatch watch;
+  base::Spawn(WatchPeer(response->source.get(), &watch));
+  absl::Status status;
+  while (status.ok()) {
+    auto piece = co_await response->source->Next();
+    status = piece.status();
+    if (!status.ok()) break;
+    char size[24];
+    const int length = snprintf(size, sizeof size, "%zx\r\n", piece->size());
+    const std::string chunk = std::string(size, static_cast<size_t>(length)) + *piece + "\r\n";
+    status = co_await stream_->Write(chunk);
+    if (piece->empty()) break;
+  }
+  watch.stop = true;
+  stream_->Wake();
+  co_await watch.ended;
+  co_return status;
+}
+
+base::Task<void> ServerConnection::WatchPeer(BodySource* source, PeerWatch* watch) {
+  while (!watch->stop) {
+    const Input input = co_await stream_->Read(absl::InfiniteDuration());
+    if (input.event == Ready::kTimeout) continue;
+    // What a client sends now is not read again: the connection ends with this answer.
+    if (input.event == Ready::kReadable) continue;
+    break;
+  }
+  if (!watch->stop) source->OnPeerGone();
+  watch->ended.Set(true);
 }
 
 base::Task<void> ServerConnection::Refuse(absl::Status why) {
@@ -348,8 +544,32 @@ HttpResponse HttpResponse::Text(int status, std::string_view body) {
 
 base::Task<void> ServeHttp(std::unique_ptr<Stream> stream, const HttpHandler* handler,
                            HttpLimits limits) {
-  ServerConnection connection(std::move(stream), handler, limits);
+  WholeRequests service(handler, limits.body_bytes);
+  ServerConnection connection(std::move(stream), &service, limits);
   co_await connection.Run();
+}
+
+base::Task<void> ServeHttp(std::unique_ptr<Stream> stream, HttpService* service,
+                           HttpLimits limits) {
+  ServerConnection connection(std::move(stream), service, limits);
+  co_await connection.Run();
+}
+
+base::Task<absl::StatusOr<std::string>> ReadBody(HttpBody* body) {
+  std::string all;
+  while (true) {
+    auto piece = co_await body->Next();
+    if (!piece.ok()) co_return piece.status();
+    if (piece->empty()) co_return all;
+    all += *piece;
+  }
+}
+
+HttpResponse BadBody(const absl::Status& why) {
+  if (absl::IsDataLoss(why)) return HttpResponse::Text(400, "refused\n");
+  if (absl::IsDeadlineExceeded(why)) return HttpResponse::Text(408, "refused\n");
+  if (absl::IsResourceExhausted(why)) return HttpResponse::Text(413, "refused\n");
+  return HttpResponse::Text(500, "refused\n");
 }
 
 base::Task<absl::StatusOr<HttpResponse>> Fetch(FetchOptions options) {

@@ -289,5 +289,195 @@ TEST_CASE("A server that does not answer ends in DeadlineExceeded", "[net][http]
   CHECK(absl::IsDeadlineExceeded(reactor.RunUntilDone(Fetch(fetch)).status()));
 }
 
+// --- HttpService: bodies that are never whole.
+
+// Pieces of text, then the end or an error.
+class Pieces : public BodySource {
+ public:
+  explicit Pieces(std::vector<std::string> pieces, absl::Status end = absl::OkStatus())
+      : pieces_(std::move(pieces)), end_(std::move(end)) {}
+  base::Task<absl::StatusOr<std::string>> Next() override {
+    if (at_ < pieces_.size()) co_return pieces_[at_++];
+    if (!end_.ok()) co_return end_;
+    co_return std::string();
+  }
+
+ private:
+  std::vector<std::string> pieces_;
+  absl::Status end_;
+  size_t at_ = 0;
+};
+
+// Says nothing until its reader is gone.
+class Silence : public BodySource {
+ public:
+  explicit Silence(bool* gone) : gone_(gone) {}
+  base::Task<absl::StatusOr<std::string>> Next() override {
+    if (!std::exchange(begun_, true)) co_return std::string("begun");
+    bool ended = co_await ended_;
+    static_cast<void>(ended);
+    co_return std::string();
+  }
+  void OnPeerGone() override {
+    *gone_ = true;
+    ended_.Set(true);
+  }
+
+ private:
+  bool* gone_;
+  bool begun_ = false;
+  base::Completion<bool> ended_;
+};
+
+class TestService : public HttpService {
+ public:
+  uint64_t BodyLimit(const HttpRequest& head) override {
+    return head.path() == "/small" ? 10 : 1 << 30;
+  }
+  base::Task<HttpResponse> Handle(const HttpRequest& request, HttpBody* body) override {
+    HttpResponse response;
+    if (request.path() == "/unread") co_return HttpResponse::Text(403, "no");
+    if (request.path() == "/sized") {
+      response.source = std::make_shared<Pieces>(std::vector<std::string>{"abc", "def"});
+      response.source_size = 6;
+      co_return response;
+    }
+    if (request.path() == "/chunks" || request.path() == "/cut") {
+      response.source = std::make_shared<Pieces>(
+          std::vector<std::string>{"abc", std::string(20, 'x')},
+          request.path() == "/cut" ? base::DataLoss("cut") : absl::OkStatus());
+      co_return response;
+    }
+    if (request.path() == "/silence") {
+      response.source = std::make_shared<Silence>(&gone);
+      co_return response;
+    }
+    size_t size = 0;
+    size_t largest = 0;
+    while (true) {
+      auto piece = co_await body->Next();
+      if (!piece.ok()) co_return BadBody(piece.status());
+      if (piece->empty()) break;
+      size += piece->size();
+      largest = std::max(largest, piece->size());
+    }
+    co_return HttpResponse::Text(200, std::to_string(size) + (largest < 100'000 ? " small" : ""));
+  }
+
+  bool gone = false;
+};
+
+// A TestService on the reactor of the test.
+struct Streaming {
+  explicit Streaming(Reactor* reactor) {
+    ListenOptions options;
+    options.endpoint = *Endpoint::Parse("127.0.0.1:0");
+    listener = Listener::Start(reactor, options, [this](StreamPtr stream) {
+                 base::Spawn(ServeHttp(std::move(stream), &service, HttpLimits()));
+               }).value();
+  }
+  std::string Ask(Reactor* reactor, std::string wire) {
+    return reactor->RunUntilDone(Raw(listener->endpoint(), std::move(wire)));
+  }
+
+  TestService service;
+  std::unique_ptr<Listener> listener;
+};
+
+TEST_CASE("A long body is read in pieces, in either form", "[net][http]") {
+  Reactor reactor;
+  Streaming server(&reactor);
+  FetchOptions options;
+  options.url = "http://localhost/";
+  options.to = server.listener->endpoint();
+  options.method = "POST";
+  options.body = std::string(3'000'000, 'b');
+  const auto got = reactor.RunUntilDone(Fetch(options));
+  REQUIRE(got.ok());
+  CHECK(got->body == "3000000 small");
+  const std::string chunked = server.Ask(
+      &reactor,
+      "POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n"
+      "3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n");
+  CHECK(chunked.find("\r\n\r\n5 small") != std::string::npos);
+}
+
+TEST_CASE("A body over its limit is refused: announced unread, in chunks where it goes over",
+          "[net][http]") {
+  Reactor reactor;
+  Streaming server(&reactor);
+  CHECK(server.Ask(&reactor, "POST /small HTTP/1.1\r\nHost: x\r\nContent-Length: 11\r\n\r\n")
+            .starts_with("HTTP/1.1 413"));
+  CHECK(server
+            .Ask(&reactor,
+                 "POST /small HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
+                 "6\r\nabcdef\r\n6\r\nabcdef\r\n0\r\n\r\n")
+            .starts_with("HTTP/1.1 413"));
+}
+
+// What was not read would be taken for the next request.
+TEST_CASE("A body that nobody reads ends the connection", "[net][http]") {
+  Reactor reactor;
+  Streaming server(&reactor);
+  const std::string answer = server.Ask(
+      &reactor, "POST /unread HTTP/1.1\r\nHost: x\r\nContent-Length: 100000\r\n\r\nGET / HTTP/1.1");
+  CHECK(answer.starts_with("HTTP/1.1 403"));
+  CHECK(answer.find("Connection: close") != std::string::npos);
+  CHECK(answer.find("HTTP/1.1 200") == std::string::npos);
+  // One that is here already goes with its request, and the connection stays.
+  const std::string both =
+      server.Ask(&reactor,
+                 "POST /unread HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\nabc"
+                 "GET /sized HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+  CHECK(both.find("abcdef") != std::string::npos);
+}
+
+TEST_CASE("A client that waits is told to go on when the body is wanted, not before",
+          "[net][http]") {
+  Reactor reactor;
+  Streaming server(&reactor);
+  const std::string head = "Host: x\r\nContent-Length: 100\r\nExpect: 100-continue\r\n\r\n";
+  CHECK(server.Ask(&reactor, "POST /unread HTTP/1.1\r\n" + head).starts_with("HTTP/1.1 403"));
+  CHECK(
+      server
+          .Ask(&reactor, "POST / HTTP/1.1\r\nConnection: close\r\n" + head + std::string(100, 'x'))
+          .find("100 small") != std::string::npos);
+}
+
+TEST_CASE("Answers that are made while they are sent", "[net][http]") {
+  Reactor reactor;
+  Streaming server(&reactor);
+  const std::string close = " HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
+  const std::string sized = server.Ask(&reactor, "GET /sized" + close);
+  CHECK(sized.find("Content-Length: 6\r\n") != std::string::npos);
+  CHECK(sized.ends_with("\r\n\r\nabcdef"));
+  const std::string head = server.Ask(&reactor, "HEAD /sized" + close);
+  CHECK(head.find("Content-Length: 6\r\n") != std::string::npos);
+  CHECK(head.ends_with("\r\n\r\n"));
+  const std::string chunks = server.Ask(&reactor, "GET /chunks" + close);
+  CHECK(chunks.find("Transfer-Encoding: chunked") != std::string::npos);
+  CHECK(chunks.ends_with("3\r\nabc\r\n14\r\n" + std::string(20, 'x') + "\r\n0\r\n\r\n"));
+  // A body that breaks off must not look whole.
+  CHECK_FALSE(server.Ask(&reactor, "GET /cut" + close).ends_with("0\r\n\r\n"));
+}
+
+TEST_CASE("Whoever waits for something to say learns that nobody listens", "[net][http]") {
+  Reactor reactor(Quick());
+  Streaming server(&reactor);
+  reactor.RunUntilDone([](Endpoint to) -> base::Task<bool> {
+    ConnectOptions options;
+    options.to = to;
+    auto stream = co_await Connect(options);
+    absl::Status sent = co_await (*stream)->Write("GET /silence HTTP/1.1\r\nHost: x\r\n\r\n");
+    const Input input = co_await (*stream)->Read(kPatience);
+    (*stream)->Close();
+    co_return sent.ok() && input.event == Ready::kReadable;
+  }(server.listener->endpoint()));
+  for (int i = 0; i < 500 && !server.service.gone; ++i) {
+    reactor.RunUntilDone(reactor.Sleep(absl::Milliseconds(10)));
+  }
+  CHECK(server.service.gone);
+}
+
 }  // namespace
 }  // namespace godwit::net

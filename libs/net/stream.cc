@@ -231,19 +231,24 @@ base::Task<absl::Status> Stream::WriteTls(std::vector<std::string_view> pieces) 
 
 base::Task<absl::Status> Stream::StartTlsServer(std::shared_ptr<TlsContext> context,
                                                 absl::Duration timeout) {
-  return StartTls(std::move(context), "", timeout);
+  return StartTls(std::move(context), {}, timeout);
 }
 
 base::Task<absl::Status> Stream::StartTlsClient(std::shared_ptr<TlsContext> context,
                                                 std::string server_name, absl::Duration timeout) {
-  return StartTls(std::move(context), std::move(server_name), timeout);
+  return StartTls(std::move(context), {.name = std::move(server_name), .dane = {}}, timeout);
 }
 
-base::Task<absl::Status> Stream::StartTls(std::shared_ptr<TlsContext> context,
-                                          std::string server_name, absl::Duration timeout) {
+base::Task<absl::Status> Stream::StartTlsClient(std::shared_ptr<TlsContext> context, TlsPeer peer,
+                                                absl::Duration timeout) {
+  return StartTls(std::move(context), std::move(peer), timeout);
+}
+
+base::Task<absl::Status> Stream::StartTls(std::shared_ptr<TlsContext> context, TlsPeer peer,
+                                          absl::Duration timeout) {
   if (closed()) co_return ClosedHere();
   if (tls_) co_return base::FailedPrecondition("TLS is already active");
-  auto made = TlsConnection::New(*context, fd(), server_name);
+  auto made = TlsConnection::New(*context, fd(), std::move(peer));
   if (!made.ok()) co_return made.status();
   tls_.emplace(*std::move(made));
   const absl::Duration deadline = reactor()->Now() + timeout;

@@ -109,8 +109,12 @@ class Stream {
                                           absl::Duration timeout);
   base::Task<absl::Status> StartTlsClient(std::shared_ptr<TlsContext> context,
                                           std::string server_name, absl::Duration timeout);
+  // The same with what the context's verification needs of the peer (TLSA records).
+  base::Task<absl::Status> StartTlsClient(std::shared_ptr<TlsContext> context, TlsPeer peer,
+                                          absl::Duration timeout);
   bool is_tls() const { return tls_.has_value(); }
-  // Made anew at each call, so that an idle connection does not keep it. Empty without TLS.
+  // Made anew at each call, so that an idle connection does not keep it. Empty without TLS. After a
+  // handshake that failed it says what was wrong with the peer's certificate, if that was it.
   TlsInfo tls_info() const { return tls_ ? tls_->info() : TlsInfo(); }
 
   // Orderly end: close_notify and FIN, then up to `linger` for the peer to close, throwing away
@@ -126,7 +130,7 @@ class Stream {
   int fd() const { return descriptor_.fd(); }
 
  private:
-  base::Task<absl::Status> StartTls(std::shared_ptr<TlsContext> context, std::string server_name,
+  base::Task<absl::Status> StartTls(std::shared_ptr<TlsContext> context, TlsPeer peer,
                                     absl::Duration timeout);
   base::Task<absl::Status> AwaitUntil(Descriptor::Direction direction, absl::Duration deadline);
   base::Task<absl::Status> WritePlain(std::vector<std::string_view> pieces);

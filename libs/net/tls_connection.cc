@@ -11,6 +11,7 @@
 #include <climits>
 #include <cstring>
 
+#include "absl/time/clock.h"
 #include "libs/base/status.h"
 
 namespace godwit::net {
@@ -82,20 +83,84 @@ void DescribePeer(X509* certificate, TlsInfo* info) {
   }
 }
 
+PeerVerdict VerdictOf(dane::VerdictCode code) {
+  switch (code) {
+    case dane::VerdictCode::kMatched: return PeerVerdict::kVerified;
+    case dane::VerdictCode::kNoMatch: return PeerVerdict::kNoTlsaMatch;
+    case dane::VerdictCode::kExpired: return PeerVerdict::kExpired;
+    case dane::VerdictCode::kHostMismatch: return PeerVerdict::kHostMismatch;
+    case dane::VerdictCode::kUntrusted: return PeerVerdict::kNotTrusted;
+    case dane::VerdictCode::kNoUsableRecord: return PeerVerdict::kNoUsableTlsa;
+    case dane::VerdictCode::kBadCertificate: return PeerVerdict::kBadCertificate;
+  }
+  return PeerVerdict::kNotChecked;
+}
+
+PeerVerdict VerdictOf(long x509_result) {
+  switch (x509_result) {
+    case X509_V_OK: return PeerVerdict::kVerified;
+    case X509_V_ERR_CERT_HAS_EXPIRED:
+    case X509_V_ERR_CERT_NOT_YET_VALID: return PeerVerdict::kExpired;
+    case X509_V_ERR_HOSTNAME_MISMATCH:
+    case X509_V_ERR_IP_ADDRESS_MISMATCH: return PeerVerdict::kHostMismatch;
+    default: return PeerVerdict::kNotTrusted;
+  }
+}
+
 int Bounded(size_t size) { return static_cast<int>(std::min<size_t>(size, INT_MAX)); }
 
 }  // namespace
 
-absl::StatusOr<TlsConnection> TlsConnection::New(const TlsContext& context, int fd,
-                                                 std::string_view server_name) {
-  GODWIT_ASSIGN_OR_RETURN(ssl_st * ssl, context.NewConnection(server_name));
-  TlsConnection made(ssl, context.verifies_peer());
+TlsConnection::TlsConnection(TlsConnection&& other) noexcept
+    : ssl_(std::exchange(other.ssl_, nullptr)),
+      checks_(other.checks_),
+      dane_(std::move(other.dane_)) {}
+
+TlsConnection& TlsConnection::operator=(TlsConnection&& other) noexcept {
+  std::swap(ssl_, other.ssl_);
+  std::swap(checks_, other.checks_);
+  std::swap(dane_, other.dane_);
+  return *this;
+}
+
+absl::StatusOr<TlsConnection> TlsConnection::New(const TlsContext& context, int fd, TlsPeer peer) {
+  GODWIT_ASSIGN_OR_RETURN(ssl_st * ssl, context.NewConnection(peer.name));
+  const bool chain = context.is_server() ? context.verifies_peer()
+                                         : context.verification() != ServerVerification::kNone;
+  TlsConnection made(ssl, chain ? Checks::kChain : Checks::kNothing);
+  if (!context.is_server() && context.verification() == ServerVerification::kDane) {
+    made.checks_ = Checks::kDane;
+    made.dane_ = std::make_unique<PeerCheck>();
+    made.dane_->dane = std::move(peer.dane);
+    made.dane_->enforce = context.enforces();
+    SSL_set_app_data(ssl, made.dane_.get());
+    SSL_set_custom_verify(ssl, SSL_VERIFY_PEER, [](SSL* each, uint8_t* out_alert) {
+      return static_cast<ssl_verify_result_t>(CheckDane(each, out_alert));
+    });
+  }
   BIO* bio = BIO_new(SocketMethod());
   if (bio == nullptr) return base::ResourceExhausted("no memory for a TLS connection");
   BIO_set_data(bio, reinterpret_cast<void*>(static_cast<intptr_t>(fd)));
   BIO_set_init(bio, 1);
   SSL_set_bio(ssl, bio, bio);
   return made;
+}
+
+int TlsConnection::CheckDane(ssl_st* ssl, uint8_t* out_alert) {
+  auto* check = static_cast<PeerCheck*>(SSL_get_app_data(ssl));
+  std::vector<std::string> chain;
+  if (const STACK_OF(CRYPTO_BUFFER)* shown = SSL_get0_peer_certificates(ssl)) {
+    for (const CRYPTO_BUFFER* each : shown) {
+      chain.emplace_back(reinterpret_cast<const char*>(CRYPTO_BUFFER_data(each)),
+                         CRYPTO_BUFFER_len(each));
+    }
+  }
+  check->checked = true;
+  check->verdict = dane::Verify(check->dane, chain, absl::Now());
+  if (check->verdict.code == dane::VerdictCode::kMatched || !check->enforce) return ssl_verify_ok;
+  *out_alert = check->verdict.code == dane::VerdictCode::kExpired ? SSL_AD_CERTIFICATE_EXPIRED
+                                                                  : SSL_AD_CERTIFICATE_UNKNOWN;
+  return ssl_verify_invalid;
 }
 
 TlsConnection::~TlsConnection() { SSL_free(ssl_); }
@@ -146,6 +211,18 @@ void TlsConnection::Shutdown() {
   ERR_clear_error();
 }
 
+void TlsConnection::Judge(TlsInfo* info) const {
+  if (checks_ == Checks::kDane && dane_->checked) {
+    info->verdict = VerdictOf(dane_->verdict.code);
+    info->verdict_reason = dane_->verdict.reason;
+  } else if (checks_ == Checks::kChain) {
+    const long result = SSL_get_verify_result(ssl_);
+    info->verdict = VerdictOf(result);
+    if (result != X509_V_OK) info->verdict_reason = X509_verify_cert_error_string(result);
+  }
+  info->peer_verified = info->verdict == PeerVerdict::kVerified;
+}
+
 TlsInfo TlsConnection::info() const {
   TlsInfo info;
   info.version = SSL_get_version(ssl_);
@@ -163,7 +240,7 @@ TlsInfo TlsConnection::info() const {
   info.resumed = SSL_session_reused(ssl_) == 1;
   bssl::UniquePtr<X509> peer(SSL_get_peer_certificate(ssl_));
   if (peer) {
-    info.peer_verified = verifies_peer_ && SSL_get_verify_result(ssl_) == X509_V_OK;
+    Judge(&info);
     DescribePeer(peer.get(), &info);
   }
   return info;

@@ -4,6 +4,8 @@
 // nobody else needs more of this than TlsInfo.
 
 #include <cstddef>
+#include <cstdint>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -24,21 +26,18 @@ struct TlsInfo {
   // The certificate of the peer, where it showed one. Trust the names only with peer_verified:
   // with opportunistic TLS nobody checked them.
   bool peer_verified = false;
-  std::string peer_subject;  // "CN=smtp-ingress,O=Godwit"
+  // What a client found of the server's certificate; also after a handshake that failed.
+  PeerVerdict verdict = PeerVerdict::kNotChecked;
+  std::string verdict_reason;  // for logs
+  std::string peer_subject;    // "CN=smtp-ingress,O=Godwit"
   std::vector<std::string> peer_dns_names;
 };
 
 class TlsConnection {
  public:
-  static absl::StatusOr<TlsConnection> New(const TlsContext& context, int fd,
-                                           std::string_view server_name);
-  TlsConnection(TlsConnection&& other) noexcept
-      : ssl_(std::exchange(other.ssl_, nullptr)), verifies_peer_(other.verifies_peer_) {}
-  TlsConnection& operator=(TlsConnection&& other) noexcept {
-    std::swap(ssl_, other.ssl_);
-    std::swap(verifies_peer_, other.verifies_peer_);
-    return *this;
-  }
+  static absl::StatusOr<TlsConnection> New(const TlsContext& context, int fd, TlsPeer peer);
+  TlsConnection(TlsConnection&& other) noexcept;
+  TlsConnection& operator=(TlsConnection&& other) noexcept;
   ~TlsConnection();
 
   enum class Step { kDone, kWantRead, kWantWrite };
@@ -55,11 +54,24 @@ class TlsConnection {
   TlsInfo info() const;
 
  private:
-  TlsConnection(ssl_st* ssl, bool verifies_peer) : ssl_(ssl), verifies_peer_(verifies_peer) {}
+  // What a client's connection checks, and what it found.
+  struct PeerCheck {
+    dane::Reference dane;
+    bool enforce = true;
+    dane::Verdict verdict;
+    bool checked = false;
+  };
+  // Which verification a client does; nothing of the peer is checked by a server that does not ask.
+  enum class Checks { kNothing, kChain, kDane };
+
+  TlsConnection(ssl_st* ssl, Checks checks) : ssl_(ssl), checks_(checks) {}
+  static int CheckDane(ssl_st* ssl, uint8_t* out_alert);
+  void Judge(TlsInfo* info) const;
   absl::Status Failure(int result, int error) const;
 
   ssl_st* ssl_;
-  bool verifies_peer_;
+  Checks checks_;
+  std::unique_ptr<PeerCheck> dane_;  // kDane; the address stays
 };
 
 }  // namespace godwit::net

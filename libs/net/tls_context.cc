@@ -227,6 +227,20 @@ int StateIndex() {
 
 }  // namespace
 
+std::string_view PeerVerdictName(PeerVerdict verdict) {
+  switch (verdict) {
+    case PeerVerdict::kNotChecked: return "not-checked";
+    case PeerVerdict::kVerified: return "verified";
+    case PeerVerdict::kExpired: return "expired";
+    case PeerVerdict::kHostMismatch: return "host-mismatch";
+    case PeerVerdict::kNotTrusted: return "not-trusted";
+    case PeerVerdict::kNoTlsaMatch: return "no-tlsa-match";
+    case PeerVerdict::kNoUsableTlsa: return "no-usable-tlsa";
+    case PeerVerdict::kBadCertificate: return "bad-certificate";
+  }
+  return "";
+}
+
 absl::StatusOr<TlsContext::Context> TlsContext::BuildServer(const TlsServerOptions& options) {
   if (options.certificates.empty())
     return base::InvalidArgument("a TLS server needs a certificate");
@@ -253,12 +267,15 @@ absl::StatusOr<TlsContext::Context> TlsContext::BuildServer(const TlsServerOptio
 
 absl::StatusOr<TlsContext::Context> TlsContext::BuildClient(const TlsClientOptions& options) {
   const bool verify = options.verification != ServerVerification::kNone;
+  const bool strict = verify && options.enforce;
   GODWIT_ASSIGN_OR_RETURN(
       Context context,
-      NewSslContext(options.min_version, verify ? kStrictCiphers : kOpportunisticCiphers));
-  if (verify) {
+      NewSslContext(options.min_version, strict ? kStrictCiphers : kOpportunisticCiphers));
+  // Of kDane TlsConnection takes care.
+  if (verify && options.verification != ServerVerification::kDane) {
     GODWIT_RETURN_IF_ERROR(Trust(context.get(), options.ca_file));
-    SSL_CTX_set_verify(context.get(), SSL_VERIFY_PEER, nullptr);
+    // SSL_VERIFY_NONE verifies, too, and keeps the result.
+    SSL_CTX_set_verify(context.get(), strict ? SSL_VERIFY_PEER : SSL_VERIFY_NONE, nullptr);
   }
   const std::string alpn = AlpnWire(options.alpn);
   // Zero is success here, unlike everywhere else.
@@ -295,9 +312,23 @@ absl::StatusOr<std::shared_ptr<TlsContext>> TlsContext::NewClient(TlsClientOptio
 }
 
 bool TlsContext::verifies_peer() const {
-  if (!is_server_) return client_.verification != ServerVerification::kNone;
+  if (!is_server_) return client_.verification != ServerVerification::kNone && client_.enforce;
   std::lock_guard lock(mutex_);
   return server_.client_certificates != ClientCertificates::kIgnored;
+}
+
+std::vector<std::string> TlsContext::files() const {
+  std::lock_guard lock(mutex_);
+  std::vector<std::string> files;
+  const auto add = [&files](const TlsCertificate& certificate) {
+    if (!certificate.chain_file.empty()) files.push_back(certificate.chain_file);
+    if (!certificate.key_file.empty()) files.push_back(certificate.key_file);
+  };
+  for (const TlsCertificate& certificate : server_.certificates) add(certificate);
+  add(client_.certificate);
+  const std::string& ca_file = is_server_ ? server_.client_ca_file : client_.ca_file;
+  if (!ca_file.empty()) files.push_back(ca_file);
+  return files;
 }
 
 absl::Status TlsContext::Reload() {

@@ -20,6 +20,7 @@
 
 #include "absl/status/statusor.h"
 #include "libs/base/secret.h"
+#include "libs/dane/verify.h"
 
 struct ssl_st;      // BoringSSL's SSL
 struct ssl_ctx_st;  // and SSL_CTX
@@ -61,12 +62,37 @@ struct TlsServerOptions {
 enum class ServerVerification {
   kHostName,  // chain to ca_file and the name asked for
   kChain,     // chain only
+  kDane,      // the TLSA records that each connection brings (RFC 7672); no ca_file
   kNone,      // opportunistic TLS (RFC 7435)
+};
+
+// What was found of a server's certificate. Beside each the result type of RFC 8460 §4.3.
+enum class PeerVerdict {
+  kNotChecked,  // kNone, or the handshake did not come that far (validation-failure)
+  kVerified,
+  kExpired,         // certificate-expired
+  kHostMismatch,    // certificate-host-mismatch
+  kNotTrusted,      // certificate-not-trusted
+  kNoTlsaMatch,     // validation-failure: no TLSA record fits
+  kNoUsableTlsa,    // tlsa-invalid: none of the records can be used
+  kBadCertificate,  // validation-failure
+};
+std::string_view PeerVerdictName(PeerVerdict verdict);  // "host-mismatch"
+
+// Whom a client connects to.
+struct TlsPeer {
+  // SNI, and with kHostName the name or address to verify. Empty: no SNI.
+  std::string name;
+  // With kDane.
+  dane::Reference dane;
 };
 
 struct TlsClientOptions {
   ServerVerification verification = ServerVerification::kHostName;
-  // PEM bundle of trust anchors; unused with kNone.
+  // False: a server that does not verify is talked to all the same, and TlsInfo::verdict tells what
+  // was found. For MTA-STS policies in testing mode.
+  bool enforce = true;
+  // PEM bundle of trust anchors; unused with kNone and kDane.
   std::string ca_file = "/etc/ssl/certs/ca-certificates.crt";
   TlsVersion min_version = TlsVersion::kTls12;
   std::vector<std::string> alpn;
@@ -84,7 +110,12 @@ class TlsContext {
   bool is_server() const { return is_server_; }
   // True when a handshake does not succeed with a peer certificate that does not verify.
   bool verifies_peer() const;
+  // Of a client's context.
+  ServerVerification verification() const { return client_.verification; }
+  bool enforces() const { return client_.enforce; }
 
+  // The files that Reload() reads.
+  std::vector<std::string> files() const;
   // Reads all files again; on an error everything stays as it was. Any thread.
   absl::Status Reload();
   // Replaces the certificates of a server context. Any thread.

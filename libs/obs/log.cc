@@ -139,6 +139,10 @@ void SetLevel(Level level) { current_level = level; }
 
 bool Enabled(Level level) { return level >= current_level.load(std::memory_order_relaxed); }
 
+Level CurrentLevel() { return current_level; }
+
+std::string_view LevelName(Level level) { return kLevelNames[static_cast<size_t>(level)]; }
+
 absl::Status SetLevel(std::string_view name) {
   for (size_t i = 0; i < kLevelNames.size(); ++i) {
     if (kLevelNames[i] != name) continue;

@@ -66,6 +66,8 @@ void SetLevel(Level level);
 bool Enabled(Level level);
 // "debug" "info" "warning" "error"; InvalidArgument for anything else.
 absl::Status SetLevel(std::string_view name);
+Level CurrentLevel();
+std::string_view LevelName(Level level);
 
 // Written in every line; once, at the start.
 void SetDaemon(std::string_view name);

@@ -11,14 +11,21 @@
 //   absl::Status sent = co_await stream->Write(chunk);     // resumes when the next may be written
 //   absl::StatusOr<VerifyReply> reply = co_await stream->Finish();
 //
-// The awaiting coroutine goes on on its own executor. Every call has a deadline. A ClientStream
-// that is destroyed before Finish() is cancelled.
+//   auto stream = rpc::ResponseStream<WatchReply>::Open(
+//       stub_.get(), &Certificates::StubInterface::async_interface::Watch, request, {...});
+//   while (std::optional<WatchReply> reply = co_await stream->Next()) ...
+//   absl::Status why = co_await stream->Finish();
+//
+// The awaiting coroutine goes on on its own executor. Every call has a deadline; a server stream
+// that is kept open for ever (subscription.h) takes InfiniteDuration() and relies on keepalive. A
+// stream that is destroyed before Finish() is cancelled.
 
 #include <grpcpp/client_context.h>
 #include <grpcpp/support/client_callback.h>
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 
@@ -134,6 +141,84 @@ class ClientStream {
   ClientStream() : reactor_(std::make_shared<Reactor>()) {}
 
   std::shared_ptr<Reactor> reactor_;
+  bool finished_ = false;
+};
+
+// A server stream: one request, many responses. Belongs to one executor. One Next() at a time.
+template <typename Response>
+class ResponseStream {
+ public:
+  template <typename Stub, typename Async, typename Request>
+  static std::unique_ptr<ResponseStream> Open(
+      Stub* stub,
+      void (Async::*method)(grpc::ClientContext*, const Request*,
+                            grpc::ClientReadReactor<Response>*),
+      Request request, CallOptions options) {
+    auto own = std::make_shared<ReactorOf<Request>>();
+    own->request = std::move(request);
+    Prepare(&own->context, options);
+    (stub->async()->*method)(&own->context, &own->request, own.get());
+    own->self = own;
+    own->AddHold();  // ours, so that reads may come at any time until Finish()
+    own->StartCall();
+    return std::unique_ptr<ResponseStream>(new ResponseStream(own));
+  }
+  ~ResponseStream() {
+    if (finished_) return;
+    reactor_->context.TryCancel();
+    reactor_->RemoveHold();
+  }
+  ResponseStream(const ResponseStream&) = delete;
+  ResponseStream& operator=(const ResponseStream&) = delete;
+
+  // The next response; nothing when the server has sent its last one or the stream is broken. The
+  // next is taken from the network only when asked for: that is the backpressure.
+  base::Task<std::optional<Response>> Next() {
+    std::shared_ptr<Reactor> reactor = reactor_;
+    reactor->read = base::Completion<bool>();
+    base::Completion<bool> read = reactor->read;
+    reactor->StartRead(&reactor->response);
+    const bool ok = co_await read;
+    ended_ = !ok;
+    if (!ok) co_return std::nullopt;
+    co_return std::move(reactor->response);
+  }
+
+  // How the stream ended; before the end it cancels it (Cancelled). Once.
+  base::Task<absl::Status> Finish() {
+    finished_ = true;
+    std::shared_ptr<Reactor> reactor = reactor_;
+    if (!ended_) reactor->context.TryCancel();
+    reactor->RemoveHold();
+    grpc::Status status = co_await reactor->done;
+    co_return FromGrpc(status);
+  }
+
+  // Gives up: a Next() under way ends with nothing.
+  void Cancel() { reactor_->context.TryCancel(); }
+
+ private:
+  struct Reactor : grpc::ClientReadReactor<Response> {
+    void OnReadDone(bool ok) override { read.Set(ok); }
+    void OnDone(const grpc::Status& status) override {
+      done.Set(status);
+      auto last = std::move(self);  // may be the last owner
+    }
+    grpc::ClientContext context;
+    Response response;
+    base::Completion<bool> read;
+    base::Completion<grpc::Status> done;
+    std::shared_ptr<Reactor> self;  // until gRPC is done with us
+  };
+  template <typename Request>
+  struct ReactorOf : Reactor {
+    Request request;  // gRPC reads it while it starts
+  };
+
+  explicit ResponseStream(std::shared_ptr<Reactor> reactor) : reactor_(std::move(reactor)) {}
+
+  std::shared_ptr<Reactor> reactor_;
+  bool ended_ = false;
   bool finished_ = false;
 };
 

@@ -1,28 +1,21 @@
 #pragma once
 
-// Who may call what: the one gate in front of every RPC of a server. Private to libs/rpc.
+// gRPC's side of the table of callers: the one gate in front of every RPC of a server. Private to
+// libs/rpc.
 
 #include <grpcpp/security/auth_context.h>
 #include <grpcpp/security/auth_metadata_processor.h>
 
 #include <string>
+#include <utility>
 #include <vector>
 
-#include "absl/status/status.h"
 #include "libs/rpc/server.h"
 
 namespace godwit::rpc {
 
 // The names in the peer's certificate: its SAN DNS names; its CN when it has none.
 std::vector<std::string> PeerNames(const grpc::AuthContext& context);
-
-// OK, or PermissionDenied. Pure.
-absl::Status MayCall(const Callers& callers, const std::string& method,
-                     const std::vector<std::string>& names);
-
-// InvalidArgument when `callers` name a method that is not compiled in, or leave out a method of a
-// service they name.
-absl::Status CheckCallers(const Callers& callers);
 
 // gRPC asks this before it looks at the handler.
 class CallerCheck : public grpc::AuthMetadataProcessor {

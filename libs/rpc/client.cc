@@ -15,6 +15,10 @@ namespace {
 constexpr int kPingEveryMs = 20 * 1000;
 constexpr int kPingTimeoutMs = 10 * 1000;
 constexpr int kFirstReconnectMs = 100;
+// gRPC's "minimal backoff" is in truth the time that TCP, TLS and HTTP/2's SETTINGS may take; after
+// a refused connection the next try comes when the backoff says. A busy peer needs more than the
+// backoff's 100 ms, and each attempt cut there would begin the work anew.
+constexpr int kConnectTimeoutMs = 5000;
 constexpr int kSlowestReconnectMs = 2000;
 
 // https://github.com/grpc/grpc/blob/master/doc/service_config.md
@@ -43,8 +47,11 @@ grpc::ChannelArguments ArgumentsFor(const ChannelOptions& options) {
   arguments.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 0);
   arguments.SetInt(GRPC_ARG_KEEPALIVE_TIME_MS, kPingEveryMs);
   arguments.SetInt(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, kPingTimeoutMs);
+  // Pings go on while a stream is silent: by default they would stop after two, and a server that
+  // vanished would be waited for for ever.
+  arguments.SetInt(GRPC_ARG_HTTP2_MAX_PINGS_WITHOUT_DATA, 0);
   arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, kFirstReconnectMs);
-  arguments.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, kFirstReconnectMs);
+  arguments.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, kConnectTimeoutMs);
   arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, kSlowestReconnectMs);
   return arguments;
 }
@@ -65,8 +72,10 @@ absl::StatusOr<std::shared_ptr<grpc::Channel>> Connect(ChannelOptions options) {
 }
 
 void Prepare(grpc::ClientContext* context, const CallOptions& options) {
-  context->set_deadline(std::chrono::system_clock::now() +
-                        absl::ToChronoMicroseconds(options.deadline));
+  if (options.deadline < absl::InfiniteDuration()) {
+    context->set_deadline(std::chrono::system_clock::now() +
+                          absl::ToChronoMicroseconds(options.deadline));
+  }
   if (!options.trace.empty()) context->AddMetadata(kTraceMetadata, options.trace);
 }
 

@@ -42,6 +42,13 @@ void ReturnTrace(grpc::CallbackServerContext* context) {
   if (!trace.empty()) context->AddInitialMetadata(kTraceMetadata, trace);
 }
 
+grpc::ServerUnaryReactor* Answer(grpc::CallbackServerContext* context, const absl::Status& status) {
+  ReturnTrace(context);
+  grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
+  reactor->Finish(ToGrpc(status));
+  return reactor;
+}
+
 grpc::ServerUnaryReactor* ServeUnary(grpc::CallbackServerContext* context, base::Executor* executor,
                                      base::Task<absl::Status> task) {
   ReturnTrace(context);

@@ -12,6 +12,7 @@
 #include "libs/base/status.h"
 #include "libs/rpc/callback_queue.h"
 #include "libs/rpc/caller_check.h"
+#include "libs/rpc/callers.h"
 #include "libs/rpc/grpc_log.h"
 #include "libs/rpc/tls_provider.h"
 
@@ -58,6 +59,7 @@ void AddArguments(const ServerOptions& options, grpc::ServerBuilder* builder) {
 }  // namespace
 
 struct Server::State {
+  std::vector<std::shared_ptr<grpc::Service>> services;  // outlive the server
   std::unique_ptr<grpc::Server> server;
   int port = 0;
 };
@@ -72,6 +74,8 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Start(ServerOptions options,
   AddArguments(options, &builder);
   builder.AddListeningPort(options.address, CredentialsFor(options), &state->port);
   for (grpc::Service* service : services) builder.RegisterService(service);
+  for (const auto& service : options.own_services) builder.RegisterService(service.get());
+  state->services = std::move(options.own_services);
   state->server = builder.BuildAndStart();
   if (!state->server || state->port == 0) {
     return base::Unavailable("gRPC can't listen on " + options.address);

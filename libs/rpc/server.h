@@ -43,6 +43,8 @@ struct ServerOptions {
   std::string address;  // "127.0.0.1:0", "[::]:9000"
   TlsFiles tls;
   Callers callers;
+  // Services that the server keeps, beside those given to Start().
+  std::vector<std::shared_ptr<grpc::Service>> own_services = {};
   int max_message_bytes = 4 << 20;
   absl::Duration max_connection_age = absl::Minutes(5);
   // Longer than the longest call: one that begins right before the age is reached, and goes on for

@@ -12,6 +12,7 @@
 #include "libs/base/check.h"
 #include "libs/base/status.h"
 #include "libs/obs/log.h"
+#include "libs/runtime/config_summary.h"
 #include "libs/runtime/metrics_listener.h"
 #include "libs/runtime/units.h"
 #include "libs/runtime/yaml_config.h"
@@ -79,6 +80,7 @@ absl::Status ServiceMain::Load(const std::string& path, google::protobuf::Messag
   state_->config_path = path;
   state_->prototype.reset(config->New());
   state_->common = CommonOf(*config);
+  context_.process.settings_ = SummarizeConfig(*config);
   return ApplyLog(state_->common);
 }
 
@@ -94,6 +96,7 @@ int ServiceMain::Fail(const absl::Status& status) {
 uint16_t ServiceMain::metrics_port() const { return state_->metrics ? state_->metrics->port() : 0; }
 
 void ServiceMain::SetReady(bool ready) {
+  context_.process.serving_ = ready;
   if (state_->metrics) state_->metrics->SetReady(ready);
   if (context_.on_ready) context_.on_ready(ready);
 }
@@ -108,6 +111,7 @@ int ServiceMain::Run(Service* service) {
     obs::Log(obs::Level::kError, "the service can't start", {{"error", started}});
     return Fail(started);
   }
+  context_.process.running_ = true;
   SetReady(true);
   obs::Log(obs::Level::kInfo, "ready", {{"pid", getpid()}, {"metrics_port", metrics_port()}});
   const sigset_t signals = HandledSignals();
@@ -140,6 +144,7 @@ void ServiceMain::Reload(Service* service) {
 }
 
 void ServiceMain::Drain(Service* service) {
+  context_.process.draining_ = true;
   // From now on the signals have their own effect: a second SIGTERM ends the process at once.
   const sigset_t signals = HandledSignals();
   signal(SIGHUP, SIG_IGN);

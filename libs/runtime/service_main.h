@@ -14,8 +14,8 @@
 // It reads the configuration (yaml_config.h), sets up logs, opens the metrics listener (/metrics,
 // /healthz: the process lives, /readyz: it serves), and then: Start(), ready, wait for a signal.
 // SIGTERM or SIGINT: not ready, a pause in which load balancers notice, Drain(), exit 0. A second
-// one ends at once. Nothing is destroyed after Drain(): what must be done at the end stands there.
-// SIGHUP: log file opened anew, Reload(). SIGPIPE is ignored.
+// one ends at once. Process::Drain() does as SIGTERM does. Nothing is destroyed after Drain(): what
+// must be done at the end stands there. SIGHUP: log file opened anew, Reload(). SIGPIPE is ignored.
 //
 // The constructor blocks the signals for all threads: it must come before any thread is made. The
 // settings of all daemons are the section `common` of each Config message
@@ -31,6 +31,7 @@
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "libs/base/clock.h"
+#include "libs/runtime/process.h"
 
 namespace google::protobuf {
 class Message;
@@ -44,6 +45,8 @@ struct Context {
   const base::Clock* clock = base::Clock::System();
   // Set by the daemon: called whenever readiness changes, to tell the health service of gRPC.
   std::function<void(bool ready)> on_ready = nullptr;
+  // What the process says of itself; see libs/admin.
+  Process process = {};
 };
 
 // A daemon, as ServiceMain drives it. All are called on the main thread.

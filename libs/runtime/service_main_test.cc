@@ -15,6 +15,7 @@
 #include <functional>
 #include <sstream>
 #include <string>
+#include <thread>
 
 #include "libs/base/status.h"
 #include "libs/obs/log.h"
@@ -58,9 +59,11 @@ std::string WriteFile(const std::string& text) {
 // Writes a line to a pipe for everything it is told.
 class Recorder : public Service {
  public:
-  Recorder(int fd, const ServiceMain* main) : fd_(fd), main_(main) {}
+  Recorder(int fd, ServiceMain* main) : fd_(fd), main_(main) {}
   absl::Status Start() override {
     Say("start " + std::to_string(main_->metrics_port()));
+    if (drain_twice_)
+      std::thread([process = &main_->context()->process] { Twice(process); }).detach();
     return absl::OkStatus();
   }
   absl::Status Reload() override {
@@ -78,10 +81,15 @@ class Recorder : public Service {
     [[maybe_unused]] const ssize_t written = write(fd_, text.data(), text.size());
   }
   bool hang_ = false;
+  bool drain_twice_ = false;
 
  private:
+  static void Twice(Process* process) {
+    while (!process->Drain().ok()) std::this_thread::yield();  // not ready yet
+    process->Drain().IgnoreError();
+  }
   int fd_;
-  const ServiceMain* main_;
+  ServiceMain* main_;
 };
 
 class Child {
@@ -127,12 +135,13 @@ class Child {
   std::string last_;
 };
 
-int RunRecorder(int fd, const std::string& path, bool hang) {
+int RunRecorder(int fd, const std::string& path, bool hang, bool drain_twice = false) {
   ServiceMain main("test-daemon");
   auto config = main.LoadConfig<test::Config>(path);
   if (!config.ok()) return main.Fail(config.status());
   Recorder service(fd, &main);
   service.hang_ = hang;
+  service.drain_twice_ = drain_twice;
   return main.Run(&service);
 }
 
@@ -191,6 +200,21 @@ TEST_CASE("A second signal ends a drain that hangs", "[runtime][process]") {
   const int status = child.Wait();
   CHECK((WIFSIGNALED(status) && WTERMSIG(status) == SIGTERM));
   unlink(path.c_str());
+}
+
+TEST_CASE("Process::Drain ends the daemon as SIGTERM does, and twice is once",
+          "[runtime][process]") {
+  const std::string path =
+      WriteFile("common: {metrics_listen: '127.0.0.1:0', drain: {grace: 3s}}\n");
+  Child child([&](int fd) { return RunRecorder(fd, path, false, /*drain_twice=*/true); });
+  child.Line();
+  REQUIRE(child.Line() == "log ready");
+  CHECK(child.Line() == "ready 503");
+  CHECK(child.Line() == "drain 3s");
+  CHECK(child.Line() == "end");
+  CHECK(child.Wait() == 0);
+  unlink(path.c_str());
+  CHECK_FALSE(Process().Drain().ok());  // nobody waits for the signal
 }
 
 TEST_CASE("A bad configuration ends with 2, an address in use with 1", "[runtime][process]") {

@@ -102,6 +102,24 @@ void CommandParser::Reset() {
 }
 
 CommandParser::ParseResult CommandParser::Next(std::string_view* in) {
+  RawResult result = TakeLine(in, limits_.line);
+  if (std::holds_alternative<NeedMore>(result)) return NeedMore{};
+  if (auto* malformed = std::get_if<Malformed>(&result)) return *malformed;
+  ParseResult parsed = ParseLine(std::get<std::string_view>(result));
+  line_ = {};
+  return parsed;
+}
+
+CommandParser::LineResult CommandParser::NextLine(std::string_view* in, size_t limit) {
+  RawResult result = TakeLine(in, limit);
+  if (std::holds_alternative<NeedMore>(result)) return NeedMore{};
+  if (auto* malformed = std::get_if<Malformed>(&result)) return *malformed;
+  std::string line(std::get<std::string_view>(result));
+  line_ = {};
+  return line;
+}
+
+CommandParser::RawResult CommandParser::TakeLine(std::string_view* in, size_t limit) {
   const size_t end = FindLineEnd(*in, last_);
   // Only as much as may be discarded is looked at, so that the same octet is the last of an
   // endless line for every split.
@@ -111,28 +129,23 @@ CommandParser::ParseResult CommandParser::Next(std::string_view* in) {
     Reset();
     return Malformed{MakeReply(ReplyKind::kLineTooLong), true};
   }
-  const std::string_view piece = in->substr(0, take);
+  std::string_view line = in->substr(0, take);
   in->remove_prefix(take);
-  if (end != 0 && length_ == 0) return FinishLine(piece);  // the usual case: nothing is copied
-
-  length_ += take;
-  if (partial_.size() < limits_.line + 1) {
-    partial_ += piece.substr(0, limits_.line + 1 - partial_.size());
+  size_t length = take;
+  if (end == 0 || length_ != 0) {  // else the usual case: nothing is copied
+    length_ += take;
+    if (partial_.size() < limit + 1) partial_ += line.substr(0, limit + 1 - partial_.size());
+    if (!line.empty()) last_ = line.back();
+    if (end == 0) return NeedMore{};
+    line_ = std::exchange(partial_, {});
+    line = line_;
+    length = length_;
+    Reset();
   }
-  if (!piece.empty()) last_ = piece.back();
-  if (end == 0) return NeedMore{};
-  std::string line = std::exchange(partial_, {});
-  const size_t length = length_;
-  Reset();
-  if (length > limits_.line) return Malformed{MakeReply(ReplyKind::kLineTooLong)};
-  return FinishLine(line);
-}
-
-CommandParser::ParseResult CommandParser::FinishLine(std::string_view line) {
-  if (line.size() > limits_.line) return Malformed{MakeReply(ReplyKind::kLineTooLong)};
+  if (length > limit) return Malformed{MakeReply(ReplyKind::kLineTooLong)};
   line.remove_suffix(2);
   if (HasStrayLineEnd(line)) return Malformed{MakeReply(ReplyKind::kBadLineEnd)};
-  return ParseLine(line);
+  return line;
 }
 
 }  // namespace godwit::smtp

@@ -77,16 +77,24 @@ class CommandParser {
   // Takes what it used from the front of `*in`; NeedMore took all of it.
   ParseResult Next(std::string_view* in);
 
+  // The same for a line that is no command, without its CRLF: an answer to a challenge (RFC 4954
+  // §4). At most `limit` octets with it.
+  using LineResult = std::variant<NeedMore, std::string, Malformed>;
+  LineResult NextLine(std::string_view* in, size_t limit);
+
   // True between two commands: no octet of an unfinished line was taken.
   bool at_line_start() const { return length_ == 0; }
   // Forgets an unfinished line (TLS began: RFC 3207 §4.2).
   void Reset();
 
  private:
-  ParseResult FinishLine(std::string_view line);
+  using RawResult = std::variant<NeedMore, std::string_view, Malformed>;
+  // The view is of the input or of `line_`.
+  RawResult TakeLine(std::string_view* in, size_t limit);
 
   Limits limits_;
-  std::string partial_;  // an unfinished line, at most limits_.line octets of it
+  std::string line_;     // of the line that TakeLine gave, when it came in pieces
+  std::string partial_;  // an unfinished line, at most its limit's octets of it
   size_t length_ = 0;    // octets of the unfinished line, also those not kept
   char last_ = '\0';     // the last of them
 };

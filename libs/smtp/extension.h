@@ -19,6 +19,8 @@ enum class Extension : uint32_t {
   kDsn = 1u << 6,                  // RFC 3461
   kAuth = 1u << 7,                 // RFC 4954
   kOrigin = 1u << 8,               // XORIGIN, see origin.h
+  kRequireTls = 1u << 9,           // RFC 8689
+  kFutureRelease = 1u << 10,       // RFC 4865
 };
 
 class ExtensionSet {

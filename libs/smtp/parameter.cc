@@ -60,6 +60,31 @@ bool SetOrigin(std::string_view value, MailParameters* out) {
   return out->origin.has_value();
 }
 
+bool SetRequireTls(std::string_view value, MailParameters* out) {
+  out->requiretls = true;
+  return value.empty();
+}
+
+bool SetHoldFor(std::string_view value, MailParameters* out) {
+  // RFC 4865 §4: future-release-integer = 1*9DIGIT.
+  const std::optional<uint64_t> seconds = base::ParseDecimal(value);
+  if (!seconds || value.size() > 9 || out->hold_until) return false;
+  out->hold_for = absl::Seconds(static_cast<int64_t>(*seconds));
+  return true;
+}
+
+bool SetHoldUntil(std::string_view value, MailParameters* out) {
+  // RFC 4865 §4 (EID 2040): date-time of RFC 3339 §5.6. Abseil takes "infinite-future", too.
+  absl::Time until;
+  std::string error;
+  if (value.empty() || !base::IsDigit(value.front()) || out->hold_for ||
+      !absl::ParseTime(absl::RFC3339_full, std::string(value), &until, &error)) {
+    return false;
+  }
+  out->hold_until = until;
+  return true;
+}
+
 bool SetNotifyWord(std::string_view word, DsnNotify* out) {
   constexpr std::pair<std::string_view, bool DsnNotify::*> kWords[] = {
       {"NEVER", &DsnNotify::never},
@@ -112,6 +137,9 @@ constexpr Row<MailParameters> kMailRows[] = {
     {"RET", Extension::kDsn, SetRet},
     {"ENVID", Extension::kDsn, SetEnvid},
     {"XORIGIN", Extension::kOrigin, SetOrigin},
+    {"REQUIRETLS", Extension::kRequireTls, SetRequireTls},
+    {"HOLDFOR", Extension::kFutureRelease, SetHoldFor},
+    {"HOLDUNTIL", Extension::kFutureRelease, SetHoldUntil},
 };
 
 constexpr Row<RcptParameters> kRcptRows[] = {

@@ -11,6 +11,7 @@
 #include <string_view>
 #include <variant>
 
+#include "absl/time/time.h"
 #include "libs/smtp/extension.h"
 #include "libs/smtp/origin.h"
 #include "libs/smtp/reply.h"
@@ -39,6 +40,10 @@ struct MailParameters {
   std::optional<DsnReturn> ret;      // RFC 3461 §4.3
   std::optional<std::string> envid;  // RFC 3461 §4.4, decoded
   std::optional<Origin> origin;      // XORIGIN
+  bool requiretls = false;           // RFC 8689 §4.2
+  // RFC 4865 §4: one of the two at most.
+  std::optional<absl::Duration> hold_for;
+  std::optional<absl::Time> hold_until;
   friend bool operator==(const MailParameters&, const MailParameters&) = default;
 };
 

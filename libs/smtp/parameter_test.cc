@@ -81,6 +81,24 @@ TEST_CASE("A parameter is 555 when unknown or not offered, 501 when wrong (RFC 5
   CHECK(RcptCode(" SIZE=1") == 555);
 }
 
+TEST_CASE("REQUIRETLS, HOLDFOR and HOLDUNTIL (RFC 8689 §4.2, RFC 4865 §4)", "[smtp][unit]") {
+  const ExtensionSet offered = {Extension::kRequireTls, Extension::kFutureRelease};
+  const auto parse = [&](std::string_view text) { return ParseMailParameters(text, offered); };
+  const auto good = parse(" REQUIRETLS HOLDFOR=3600");
+  REQUIRE(std::holds_alternative<MailParameters>(good));
+  CHECK(std::get<MailParameters>(good).requiretls);
+  CHECK(std::get<MailParameters>(good).hold_for == absl::Hours(1));
+  const auto until = parse(" HOLDUNTIL=2026-01-02T03:04:05+01:00");
+  REQUIRE(std::holds_alternative<MailParameters>(until));
+  CHECK(std::get<MailParameters>(until).hold_until == absl::FromUnixSeconds(1767319445));
+  for (const char* bad :
+       {" REQUIRETLS=YES", " HOLDFOR", " HOLDFOR=-1", " HOLDFOR=1234567890", " HOLDUNTIL=tomorrow",
+        " HOLDUNTIL=infinite-future", " HOLDFOR=1 HOLDUNTIL=2026-01-02T03:04:05Z"}) {
+    CAPTURE(bad);
+    CHECK(std::holds_alternative<Reply>(parse(bad)));
+  }
+}
+
 TEST_CASE("Xtext decodes what it encoded, for every octet (RFC 3461 §4)", "[smtp][unit]") {
   std::string all;
   for (int c = 0; c < 256; ++c) all += static_cast<char>(c);

@@ -22,6 +22,8 @@ constexpr Row kRows[] = {
     {ReplyKind::kRecipientOk, 250, "2.1.5", "Recipient OK"},
     {ReplyKind::kAccepted, 250, "2.0.0", "Message accepted"},
     {ReplyKind::kStartTls, 220, "2.0.0", "Ready to start TLS"},
+    // RFC 4954 §6 has the replies of AUTH.
+    {ReplyKind::kAuthenticated, 235, "2.7.0", "Authentication succeeded"},
     {ReplyKind::kGoodbye, 221, "2.0.0", "Goodbye"},
     {ReplyKind::kHelp, 214, "2.0.0", "See RFC 5321"},
     {ReplyKind::kCannotVerify, 252, "2.0.0", "Can not verify, send the message and see"},
@@ -41,6 +43,9 @@ constexpr Row kRows[] = {
     {ReplyKind::kTooManyRecipients, 452, "4.5.3", "Too many recipients"},
     // RFC 3207 §4: 454 TLS not available due to temporary reason.
     {ReplyKind::kTlsNotAvailable, 454, "4.7.0", "TLS not available"},
+    {ReplyKind::kAuthNotPossible, 454, "4.7.0", "Temporary authentication failure"},
+    {ReplyKind::kLimitReached, 450, "4.7.1", "You have sent too much for today, try again later"},
+    {ReplyKind::kNotSigned, 451, "4.7.0", "Can not sign the message now, try again later"},
 
     {ReplyKind::kUnknownCommand, 500, "5.5.1", "Unknown command"},
     {ReplyKind::kBadLineEnd, 500, "5.5.2", "Bare CR, bare LF or NUL in a command"},
@@ -57,6 +62,15 @@ constexpr Row kRows[] = {
     {ReplyKind::kBadPipelining, 503, "5.5.1", "Pipelining not allowed here, closing"},
     // RFC 3207 §4: 530 Must issue a STARTTLS command first.
     {ReplyKind::kTlsRequired, 530, "5.7.0", "Must issue a STARTTLS command first"},
+    {ReplyKind::kUnknownMechanism, 504, "5.5.4", "Authentication mechanism not supported"},
+    {ReplyKind::kAuthCancelled, 501, "5.7.0", "Authentication cancelled"},
+    {ReplyKind::kBadAuthResponse, 501, "5.5.2", "Not base 64"},
+    {ReplyKind::kAuthLineTooLong, 500, "5.5.6", "Authentication exchange line is too long"},
+    {ReplyKind::kAuthFailed, 535, "5.7.8", "Authentication credentials invalid"},
+    // RFC 5248: X.7.13 User Account Disabled.
+    {ReplyKind::kAccountDisabled, 525, "5.7.13", "Account disabled"},
+    {ReplyKind::kEncryptionRequired, 538, "5.7.11", "Encryption required, use STARTTLS first"},
+    {ReplyKind::kAuthRequired, 530, "5.7.0", "Authentication required"},
 
     {ReplyKind::kSizeExceeded, 552, "5.3.4", "Message size exceeds the limit"},
     {ReplyKind::kBadMessageLineEnd, 550, "5.6.11", "Bare CR or bare LF in the message"},
@@ -68,6 +82,12 @@ constexpr Row kRows[] = {
     {ReplyKind::kRelayDenied, 550, "5.7.1", "Relay access denied"},
     {ReplyKind::kRoutingLoop, 550, "5.4.6", "Routing loop, too many Received fields"},
     {ReplyKind::kRejected, 550, "5.7.1", "Message rejected"},
+    {ReplyKind::kBadDestination, 550, "5.1.2", "No such domain"},
+    // RFC 6409 §6.1: 550 and 5.7.1 for a sender that the user may not use.
+    {ReplyKind::kSenderNotYours, 550, "5.7.1", "Not an address of yours"},
+    {ReplyKind::kBadHeader, 550, "5.6.0", "The header is not well-formed"},
+    // RFC 6531 §3.5: X.6.9, UTF-8 header message.
+    {ReplyKind::kHeaderNeedsSmtpUtf8, 550, "5.6.9", "Non-ASCII header needs SMTPUTF8"},
 };
 
 // RFC 5321 §4.5.3.1.5: a reply line has at most 512 octets, code and CRLF included.

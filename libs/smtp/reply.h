@@ -36,6 +36,7 @@ enum class ReplyKind {
   kRecipientOk,
   kAccepted,
   kStartTls,
+  kAuthenticated,
   kGoodbye,
   kHelp,
   kCannotVerify,
@@ -53,6 +54,9 @@ enum class ReplyKind {
   kInsufficientStorage,
   kTooManyRecipients,
   kTlsNotAvailable,
+  kAuthNotPossible,
+  kLimitReached,
+  kNotSigned,
   // 5xx: syntax and order
   kUnknownCommand,
   kBadLineEnd,
@@ -68,6 +72,14 @@ enum class ReplyKind {
   kNoValidRecipients,
   kBadPipelining,
   kTlsRequired,
+  kUnknownMechanism,
+  kAuthCancelled,
+  kBadAuthResponse,
+  kAuthLineTooLong,
+  kAuthFailed,
+  kAccountDisabled,
+  kEncryptionRequired,
+  kAuthRequired,
   // 5xx: the message or its recipients
   kSizeExceeded,
   kBadMessageLineEnd,
@@ -78,6 +90,10 @@ enum class ReplyKind {
   kRelayDenied,
   kRoutingLoop,
   kRejected,
+  kBadDestination,
+  kSenderNotYours,
+  kBadHeader,
+  kHeaderNeedsSmtpUtf8,
 };
 
 Reply MakeReply(ReplyKind kind);

@@ -22,11 +22,12 @@ Reply DataReply(DataError error) {
 
 }  // namespace
 
-// One row a verb: who handles it, and whether it is allowed while TLS is required and not on.
+// One row a verb: who handles it, and whether it is allowed while TLS or authentication is required
+// and missing.
 struct ServerSession::VerbRow {
   Verb verb;
   Step (ServerSession::*handle)(const Command&);
-  bool before_tls;
+  bool before_login;
 };
 
 const ServerSession::VerbRow ServerSession::kVerbRows[] = {
@@ -41,7 +42,7 @@ const ServerSession::VerbRow ServerSession::kVerbRows[] = {
     {Verb::kVrfy, &ServerSession::HandleVrfy, false},
     {Verb::kHelp, &ServerSession::HandleHelp, true},
     {Verb::kStartTls, &ServerSession::HandleStartTls, true},
-    {Verb::kAuth, &ServerSession::HandleAuth, false},
+    {Verb::kAuth, &ServerSession::HandleAuth, true},  // has a reply of its own
     {Verb::kHttp, &ServerSession::HandleHttp, true},
 };
 
@@ -56,12 +57,15 @@ ExtensionSet ServerSession::Offered() const {
   ExtensionSet offered = options_.extensions;
   // RFC 3207 §4.2: not offered a second time.
   if (tls_) offered.Remove(Extension::kStartTls);
+  // RFC 8689 §3: not without TLS.
+  if (!tls_) offered.Remove(Extension::kRequireTls);
+  if (!tls_ && !options_.auth_without_tls) offered.Remove(Extension::kAuth);
   return offered;
 }
 
 bool ServerSession::idle() const {
   return awaiting_ == Awaiting::kNothing && !in_transaction() && parser_.at_line_start() &&
-         !start_tls_;
+         !start_tls_ && !authenticating_;
 }
 
 void ServerSession::Say(const Reply& reply) {
@@ -125,7 +129,9 @@ Action ServerSession::Next(std::string_view* in) {
       awaiting_ = Awaiting::kTls;
       return StartTls{};
     }
-    Step step = state_ == State::kData ? NextData(in) : NextCommand(in);
+    Step step = state_ == State::kData ? NextData(in)
+                : authenticating_      ? NextAuthLine(in)
+                                       : NextCommand(in);
     if (step) {
       if (std::holds_alternative<NeedInput>(*step)) return Flush(NeedInput{});
       return *std::move(step);
@@ -186,8 +192,11 @@ ServerSession::Step ServerSession::Handle(const Command& command, std::string_vi
   if (command.verb == Verb::kUnknown) return Error(MakeReply(ReplyKind::kUnknownCommand));
   for (const VerbRow& row : kVerbRows) {
     if (row.verb != command.verb) continue;
-    if (options_.require_tls && !tls_ && !row.before_tls) {
+    if (options_.require_tls && !tls_ && !row.before_login) {
       return Error(MakeReply(ReplyKind::kTlsRequired));
+    }
+    if (options_.require_auth && !authenticated_ && !row.before_login) {
+      return Error(MakeReply(ReplyKind::kAuthRequired));
     }
     Step step = (this->*row.handle)(command);
     // RFC 3207 §4.2, §6: what came before TLS is forgotten. Bytes behind STARTTLS in clear can only
@@ -233,6 +242,7 @@ void ServerSession::OnReply(const Reply& reply) {
       if (reply.positive()) idle_commands_ = 0;
       break;
     case Awaiting::kNothing:
+    case Awaiting::kAuth:
     case Awaiting::kTls: GODWIT_CHECK(false);
   }
   Say(reply);
@@ -246,6 +256,7 @@ void ServerSession::OnTlsStarted() {
   state_ = State::kConnected;
   greeting_name_.clear();
   esmtp_ = false;
+  authenticated_ = false;
   tls_ = true;
   parser_.Reset();
 }

@@ -20,6 +20,8 @@
 // Close it closes. Views in actions are valid until the next call. Replies are collected and come
 // as one Send before the session waits (RFC 2920 §3.2).
 //
+// After CheckAuth and AuthResponse it calls OnAuthAnswer instead, once.
+//
 // States (the transaction's; TLS and EHLO reset to the first two):
 //
 //   kConnected --EHLO/HELO--> kGreeted --MAIL ok--> kMail --RCPT ok--> kRcpt --DATA 354--> kData
@@ -27,18 +29,26 @@
 //       '-------STARTTLS--------'  '---RSET, EHLO----'------------------'    <CRLF>.<CRLF>   |
 //                                  '---------------------------------------------------------'
 //
+// AUTH (RFC 4954) comes in kGreeted: a challenge (334) makes the next line an answer and no
+// command, up to 235 or a refusal; "*" cancels. Once authenticated a session stays so; TLS forgets
+// it.
+//
 // "The same actions for every split of the same bytes" holds with two exceptions that look at what
 // arrived together, on purpose: bytes behind STARTTLS, and bytes behind a DATA that is refused.
 // Both end the session, so that no injected text and no message text becomes a command.
 //
-// One thread. Memory: a line of at most 2 KiB, and replies of at most 4 KiB and one more.
+// One thread. Memory: a line of at most 2 KiB (12 KiB in AUTH), and replies of at most 4 KiB and
+// one more.
 
 #include <cstdint>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <variant>
+#include <vector>
 
+#include "libs/base/secret.h"
+#include "libs/smtp/action.h"
 #include "libs/smtp/command_parser.h"
 #include "libs/smtp/data_reader.h"
 #include "libs/smtp/extension.h"
@@ -58,7 +68,18 @@ struct ServerOptions {
   bool tls = false;
   // RFC 3207 §4: 530 to everything but EHLO, NOOP, QUIT and STARTTLS while TLS is off.
   bool require_tls = false;
+  // Names of the SASL mechanisms that EHLO lists when kAuth is among the extensions. AUTH is
+  // offered and taken inside TLS only (RFC 4954 §4, §9).
+  std::vector<std::string> auth_mechanisms;
+  // For tests on one machine: AUTH without TLS, too.
+  bool auth_without_tls = false;
+  // 530 to MAIL, RCPT, DATA and VRFY before AUTH has succeeded.
+  bool require_auth = false;
+  // RFC 4865 §3: what EHLO says behind FUTURERELEASE, an interval and a date-time.
+  std::string future_release;
   CommandParser::Limits command;
+  // RFC 4954 §4: 12288 octets are enough for every mechanism there is; CRLF included.
+  size_t auth_line = 12288;
   DataReader::Limits data;
   // RFC 5321 §4.5.3.1.8 wants room for 100 at least. Counts those accepted in one transaction.
   int max_recipients = 1000;
@@ -76,13 +97,23 @@ struct ServerOptions {
   PathLimits forward_path;
 };
 
-// All output is sent and the input used up: give more input.
-struct NeedInput {};
-struct Send {
-  std::string_view bytes;
+// NeedInput, Send, StartTls (the 220 is sent, the input thrown away), Close: action.h
+// The client wants to authenticate by one of ServerOptions::auth_mechanisms, in the spelling of
+// there. Answer with a challenge, or with 235 or a refusal. An exchange before that had no end was
+// given up.
+struct CheckAuth {
+  std::string mechanism;
+  std::optional<base::Secret> initial_response;  // decoded
 };
-// The 220 is sent, the input thrown away: do the TLS handshake, then OnTlsStarted().
-struct StartTls {};
+// What the client says to the challenge. The same.
+struct AuthResponse {
+  base::Secret bytes;  // decoded
+};
+struct AuthChallenge {
+  std::string data;  // not encoded
+};
+using AuthAnswer = std::variant<AuthChallenge, Reply>;
+
 // A new transaction; one not ended by EndData was given up by the client. Answer 250 or refuse.
 struct CheckMailFrom {
   Address reverse_path;
@@ -101,10 +132,9 @@ struct EndData {
   uint64_t size = 0;
   std::optional<Reply> refused;
 };
-struct Close {};
 
-using Action = std::variant<NeedInput, Send, StartTls, CheckMailFrom, CheckRcpt, BeginData,
-                            DataChunk, EndData, Close>;
+using Action = std::variant<NeedInput, Send, StartTls, CheckAuth, AuthResponse, CheckMailFrom,
+                            CheckRcpt, BeginData, DataChunk, EndData, Close>;
 
 class ServerSession {
  public:
@@ -115,6 +145,8 @@ class ServerSession {
 
   // The answer to a check. A 421 ends the session after it is sent.
   void OnReply(const Reply& reply);
+  // The answer to CheckAuth and AuthResponse.
+  void OnAuthAnswer(const AuthAnswer& answer);
   void OnTlsStarted();
   // Says `reply` (421) and closes: for timeouts, drain and connections that are not wanted. Not
   // between a check and its OnReply.
@@ -132,12 +164,13 @@ class ServerSession {
   const std::string& greeting_name() const { return greeting_name_; }  // of EHLO or HELO
   bool esmtp() const { return esmtp_; }                                // EHLO was used
   bool tls() const { return tls_; }
+  bool authenticated() const { return authenticated_; }
   bool smtputf8() const { return smtputf8_; }  // of the current transaction
   int accepted_recipients() const { return recipients_; }
 
  private:
   enum class State { kConnected, kGreeted, kMail, kRcpt, kData };
-  enum class Awaiting { kNothing, kMail, kRcpt, kData, kEnd, kTls };
+  enum class Awaiting { kNothing, kAuth, kMail, kRcpt, kData, kEnd, kTls };
   using Step = std::optional<Action>;  // nullopt: go on with the next command
 
   struct VerbRow;
@@ -146,6 +179,7 @@ class ServerSession {
   Action Flush(Action when_empty);
   Step NextCommand(std::string_view* in);
   Step NextData(std::string_view* in);
+  Step NextAuthLine(std::string_view* in);
   Step Handle(const Command& command, std::string_view* in);
   Step HandleHelo(const Command& command);
   Step HandleEhlo(const Command& command);
@@ -162,6 +196,9 @@ class ServerSession {
   Step HandleAuth(const Command& command);
 
   bool Greet(const Command& command);
+  // Why AUTH is not possible now.
+  std::optional<Reply> CheckAuthPossible() const;
+  const std::string* FindMechanism(std::string_view name) const;
   std::optional<Reply> CheckSender(const Address& address, const MailParameters& parameters) const;
   void Say(const Reply& reply);
   // The client's fault: counted.
@@ -186,6 +223,8 @@ class ServerSession {
   bool closing_ = false;
   bool start_tls_ = false;
   bool first_octet_seen_ = false;
+  bool authenticating_ = false;  // the next line is an answer to our challenge
+  bool authenticated_ = false;
   bool data_refused_ = false;  // the last command was a DATA, refused
   int recipients_ = 0;
   int refused_recipients_ = 0;

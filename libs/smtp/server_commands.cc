@@ -1,5 +1,6 @@
 // The commands of ServerSession, one function each.
 
+#include "libs/base/ascii.h"
 #include "libs/smtp/server.h"
 
 namespace godwit::smtp {
@@ -10,7 +11,7 @@ struct KeywordRow {
   const char* keyword;
 };
 
-// EHLO's keywords in the order they are written. SIZE has an argument.
+// EHLO's keywords in the order they are written.
 constexpr KeywordRow kKeywords[] = {
     {Extension::kPipelining, "PIPELINING"},
     {Extension::kSize, "SIZE"},
@@ -19,8 +20,22 @@ constexpr KeywordRow kKeywords[] = {
     {Extension::k8BitMime, "8BITMIME"},
     {Extension::kSmtpUtf8, "SMTPUTF8"},
     {Extension::kDsn, "DSN"},
+    {Extension::kAuth, "AUTH"},
+    {Extension::kRequireTls, "REQUIRETLS"},
+    {Extension::kFutureRelease, "FUTURERELEASE"},
     {Extension::kOrigin, "XORIGIN"},
 };
+
+std::string KeywordArgument(Extension extension, const ServerOptions& options) {
+  switch (extension) {
+    // RFC 1870 §4: the fixed maximum message size.
+    case Extension::kSize: return " " + std::to_string(options.data.size);
+    // RFC 4954 §3: a space-separated list of mechanisms.
+    case Extension::kAuth: return " " + base::Join(options.auth_mechanisms, " ");
+    case Extension::kFutureRelease: return " " + options.future_release;
+    default: return "";
+  }
+}
 
 Reply PathReply(ReplyKind kind, PathError error) {
   switch (error) {
@@ -58,10 +73,7 @@ ServerSession::Step ServerSession::HandleEhlo(const Command& command) {
   const ExtensionSet offered = Offered();
   for (const KeywordRow& row : kKeywords) {
     if (!offered.Has(row.extension)) continue;
-    std::string line = row.keyword;
-    // RFC 1870 §4: the fixed maximum message size.
-    if (row.extension == Extension::kSize) line += " " + std::to_string(options_.data.size);
-    reply.lines.push_back(std::move(line));
+    reply.lines.push_back(row.keyword + KeywordArgument(row.extension, options_));
   }
   return Idle(reply);
 }
@@ -182,10 +194,6 @@ ServerSession::Step ServerSession::HandleStartTls(const Command& command) {
   if (state_ == State::kConnected) return Error(MakeReply(ReplyKind::kNeedGreeting));
   start_tls_ = true;  // Handle() says 220 when nothing stands behind
   return std::nullopt;
-}
-
-ServerSession::Step ServerSession::HandleAuth(const Command&) {
-  return Error(MakeReply(ReplyKind::kBadSequence, "Authentication is not offered here"));
 }
 
 ServerSession::Step ServerSession::HandleHttp(const Command&) {

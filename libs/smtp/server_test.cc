@@ -29,33 +29,9 @@ SessionPolicy Policy() {
   return policy;
 }
 
-// Plays lines "C: ..." (CRLF added, consecutive ones together) and compares all that comes back
-// with the "S: ..." lines behind them. "S: (closed)" stands for the end of the connection.
-void CheckDialog(const ServerOptions& options, const SessionPolicy& policy,
-                 std::string_view dialog) {
-  SessionRunner runner(options, policy);
-  std::string sent;
-  std::string want;
-  std::string got;
-  const auto flush = [&] {
-    if (!sent.empty()) runner.Feed(sent);
-    sent.clear();
-    got += runner.TakeReplies();
-  };
-  for (std::string_view line : base::Split(dialog, '\n')) {
-    line = base::Trim(line);
-    if (line.empty()) continue;
-    const std::string text(line.size() > 3 ? line.substr(3) : "");
-    if (line.substr(0, 2) == "C:") {
-      sent += text + "\r\n";
-    } else {
-      flush();
-      want += text == "(closed)" ? text : text + "\r\n";
-      if (text == "(closed)" && runner.closed()) got += text;
-    }
-  }
-  flush();
-  CHECK(got == want);
+void CheckDialog(const ServerOptions& options, const SessionPolicy& policy, std::string_view text) {
+  const Dialog dialog = PlayDialog(options, policy, text);
+  CHECK(dialog.got == dialog.want);
 }
 
 void CheckDialog(std::string_view dialog) { CheckDialog(Options(), Policy(), dialog); }

@@ -2,6 +2,8 @@
 
 #include <utility>
 
+#include "libs/base/ascii.h"
+
 namespace godwit::smtp {
 
 SessionRunner::SessionRunner(ServerOptions options, SessionPolicy policy)
@@ -41,11 +43,23 @@ void SessionRunner::Carry(const EndData& end) {
   session_.OnReply(policy_.end_data(message));
 }
 
+void SessionRunner::Carry(const CheckAuth& auth) {
+  std::string text = auth.mechanism;
+  if (auth.initial_response) text += " " + std::string(auth.initial_response->Reveal());
+  Note("AUTH", text);
+  session_.OnAuthAnswer(policy_.auth(auth));
+}
+
 // False when the session waits for input or has ended.
 bool SessionRunner::Carry(Action action) {
   if (std::holds_alternative<NeedInput>(action)) return false;
   if (auto* send = std::get_if<Send>(&action)) {
     transcript_.replies += send->bytes;
+  } else if (auto* auth = std::get_if<CheckAuth>(&action)) {
+    Carry(*auth);
+  } else if (auto* response = std::get_if<AuthResponse>(&action)) {
+    Note("RESPONSE", response->bytes.Reveal());
+    session_.OnAuthAnswer(policy_.auth_response(*response));
   } else if (auto* mail = std::get_if<CheckMailFrom>(&action)) {
     Note("MAIL", mail->reverse_path.ToPath());
     session_.OnReply(policy_.mail(*mail));
@@ -74,6 +88,32 @@ Transcript RunSession(const ServerOptions& options, const std::vector<std::strin
   SessionRunner runner(options, policy);
   for (std::string_view chunk : chunks) runner.Feed(chunk);
   return runner.transcript();
+}
+
+Dialog PlayDialog(const ServerOptions& options, const SessionPolicy& policy,
+                  std::string_view text) {
+  SessionRunner runner(options, policy);
+  std::string sent;
+  Dialog dialog;
+  const auto flush = [&] {
+    if (!sent.empty()) runner.Feed(sent);
+    sent.clear();
+    dialog.got += runner.TakeReplies();
+  };
+  for (std::string_view line : base::Split(text, '\n')) {
+    line = base::Trim(line);
+    if (line.empty()) continue;
+    const std::string rest(line.size() > 3 ? line.substr(3) : "");
+    if (line.substr(0, 2) == "C:") {
+      sent += rest + "\r\n";
+      continue;
+    }
+    flush();
+    dialog.want += rest == "(closed)" ? rest : rest + "\r\n";
+    if (rest == "(closed)" && runner.closed()) dialog.got += rest;
+  }
+  flush();
+  return dialog;
 }
 
 }  // namespace godwit::smtp

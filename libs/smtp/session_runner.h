@@ -13,6 +13,18 @@
 namespace godwit::smtp {
 
 struct SessionPolicy {
+  // Whoever says "secret" is let in; who says nothing at first is asked once.
+  std::function<AuthAnswer(const CheckAuth&)> auth = [](const CheckAuth& check) -> AuthAnswer {
+    if (!check.initial_response) return AuthChallenge{"more"};
+    return JudgePassword(check.initial_response->Reveal());
+  };
+  std::function<AuthAnswer(const AuthResponse&)> auth_response =
+      [](const AuthResponse& response) -> AuthAnswer {
+    return JudgePassword(response.bytes.Reveal());
+  };
+  static AuthAnswer JudgePassword(std::string_view bytes) {
+    return MakeReply(bytes == "secret" ? ReplyKind::kAuthenticated : ReplyKind::kAuthFailed);
+  }
   std::function<Reply(const CheckMailFrom&)> mail = [](const CheckMailFrom&) {
     return MakeReply(ReplyKind::kSenderOk);
   };
@@ -26,7 +38,8 @@ struct SessionPolicy {
 };
 
 // What does not depend on how replies are grouped: all of them joined, and the actions in order:
-// "MAIL <a@b>", "RCPT <c@d>", "DATA", "MESSAGE <text>", "REFUSED", "STARTTLS", "CLOSE".
+// "AUTH PLAIN secret", "RESPONSE secret", "MAIL <a@b>", "RCPT <c@d>", "DATA", "MESSAGE <text>",
+// "REFUSED", "STARTTLS", "CLOSE".
 struct Transcript {
   std::string replies;
   std::vector<std::string> actions;
@@ -49,6 +62,7 @@ class SessionRunner {
  private:
   bool Carry(Action action);
   void Carry(const EndData& end);
+  void Carry(const CheckAuth& auth);
   void Note(std::string_view what, std::string_view argument = {});
 
   SessionPolicy policy_;
@@ -61,5 +75,13 @@ class SessionRunner {
 
 Transcript RunSession(const ServerOptions& options, const std::vector<std::string_view>& chunks,
                       const SessionPolicy& policy = {});
+
+// A dialogue of lines "C: ..." (CRLF added, consecutive ones sent together) and "S: ..." (all that
+// comes back); "S: (closed)" stands for the end of the connection. Equal when it went as written.
+struct Dialog {
+  std::string want;
+  std::string got;
+};
+Dialog PlayDialog(const ServerOptions& options, const SessionPolicy& policy, std::string_view text);
 
 }  // namespace godwit::smtp

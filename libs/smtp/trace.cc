@@ -42,8 +42,9 @@ std::string WithProtocolName(const WithProtocol& with) {
 }
 
 std::string WriteReceived(const ReceivedField& field) {
-  std::string out = "Received: " + FromClause(field);
-  out += "\r\n\tby " + field.by + " with " + WithProtocolName(field.with);
+  std::string out = "Received: ";
+  if (!field.hide_client) out += FromClause(field) + "\r\n\t";
+  out += "by " + field.by + " with " + WithProtocolName(field.with);
   out += " id " + field.id;
   if (!field.tls.empty()) out += "\r\n\t(" + field.tls + ")";
   if (field.recipient && (field.with.utf8 || field.recipient->is_ascii())) {

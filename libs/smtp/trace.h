@@ -29,7 +29,8 @@ struct ReceivedField {
   std::string greeting_name;  // of EHLO or HELO; "" when none: the client's literal is written
   std::string reverse_name;   // of the client, confirmed; "" unknown; left out if no host name
   base::IpAddress client;
-  std::string by;  // our host name
+  bool hide_client = false;  // nobody shall learn where a user of ours was: no "from" clause
+  std::string by;            // our host name
   WithProtocol with;
   std::string id;   // an atom: letters, digits, "-", "."
   std::string tls;  // "TLSv1.3 TLS_AES_128_GCM_SHA256 X25519"; "" without TLS

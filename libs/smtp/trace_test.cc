@@ -28,6 +28,17 @@ TEST_CASE("WriteReceived has all clauses of RFC 5321 §4.4", "[smtp][unit]") {
         "\tMon, 02 Jan 2006 15:04:05 +0000\r\n");
 }
 
+TEST_CASE("WriteReceived tells nothing of a client that is hidden", "[smtp][unit]") {
+  ReceivedField field = Field();
+  field.hide_client = true;
+  field.with.auth = true;
+  CHECK(WriteReceived(field) ==
+        "Received: by mx.example with ESMTPSA id abc123\r\n"
+        "\t(TLSv1.3 TLS_AES_128_GCM_SHA256 X25519)\r\n"
+        "\tfor <\"a b\"@y.example>;\r\n"
+        "\tMon, 02 Jan 2006 15:04:05 +0000\r\n");
+}
+
 TEST_CASE("WriteReceived leaves out what there is not", "[smtp][unit]") {
   ReceivedField field = Field();
   field.greeting_name = field.reverse_name = field.tls = "";

@@ -57,8 +57,8 @@ struct Account {
 // Archive, Junk and Trash with their roles (RFC 6154), all subscribed.
 absl::StatusOr<AccountId> AddAccount(db::Connection& connection, std::string_view address,
                                      base::RandomSource* random, absl::Time now);
-// Removes the account, its addresses, credentials and all its mail. Alias memberships and
-// catch-alls that lead to it go too.
+// Removes the account, its addresses and credentials. Alias memberships and catch-alls that lead to
+// it go too. Its mail can not be reached any more, and goes with the sweep (SweepDeleted).
 absl::Status RemoveAccount(db::Connection& connection, AccountId account);
 absl::StatusOr<Account> GetAccount(db::Connection& connection, AccountId account);
 // In order of name and id, for names are not unique: the page behind the last of the page before.

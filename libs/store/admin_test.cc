@@ -3,6 +3,7 @@
 #include "libs/store/credentials.h"
 #include "libs/store/directory.h"
 #include "libs/store/entries.h"
+#include "libs/store/maintenance.h"
 #include "libs/store/store_fixture.h"
 
 namespace godwit::store {
@@ -58,6 +59,7 @@ TEST_CASE_METHOD(StoreFixture, "Accounts have addresses, quota and an end",
   CHECK(RemoveAccount(*connection, bob).code() == Code::kNotFound);
   CHECK_FALSE(Must(GetDomain(*connection, "b.example")).catch_all.has_value());
   CHECK(Must(ListAliases(*connection))[0].members == std::vector<std::string>{"alice@b.example"});
+  CHECK(Must(SweepDeleted(*connection, now)) == 3 * 6);
   CHECK(database.Ask("SELECT count(*) FROM emails") == "0");
   MustOk(RemoveAddress(*connection, "sales@b.example"));
   CHECK(Must(ListAddresses(*connection, "b.example")).size() == 1);
@@ -129,6 +131,20 @@ TEST_CASE_METHOD(StoreFixture, "Recipients: exact, tag, alias, postmaster, catch
   CHECK_FALSE(Must(MaySendAs(*connection, alice, "team@b.example")));
   CHECK(Must(MaySendAs(*connection, bob, "anything@b.example")));
   CHECK_FALSE(Must(MaySendAs(*connection, bob, "bob@c.example")));
+  const auto right = [&](AccountId account, std::string_view address) {
+    return Must(FindSenderRight(*connection, account, address));
+  };
+  CHECK(right(alice, "Alice+x@B.example") == SenderRight::kOwn);
+  CHECK(right(alice, "bob@b.example") == SenderRight::kNone);
+  CHECK(right(alice, "team@b.example") == SenderRight::kAliasMember);
+  CHECK(right(bob, "anything@b.example") == SenderRight::kCatchAll);
+  CHECK(right(bob, "postmaster@b.example") == SenderRight::kOwn);
+  CHECK(right(alice, "postmaster@b.example") == SenderRight::kNone);
+  CHECK(right(alice, "alice") == SenderRight::kNone);
+  domain.disabled = true;
+  MustOk(UpdateDomain(*connection, domain));
+  CHECK(right(alice, "alice@b.example") == SenderRight::kDomainDisabled);
+  domain.disabled = false;
 
   domain.separator = "";
   domain.catch_all.reset();
@@ -181,7 +197,7 @@ TEST_CASE_METHOD(StoreFixture, "Credentials share the account's salts", "[store]
   CHECK(Must(SetCredential(*connection, alice, credential, now)) != id);
   credential.name = "password";
   credential.sha256.stored_key = base::Secret("changed");
-  CHECK(Must(SetCredential(*connection, alice, credential, now)) == id);
+  const int64_t replaced = Must(SetCredential(*connection, alice, credential, now));
 
   auto login = Must(LookupLogin(*connection, "Alice@B.example"));
   REQUIRE(login.has_value());
@@ -189,8 +205,10 @@ TEST_CASE_METHOD(StoreFixture, "Credentials share the account's salts", "[store]
   CHECK(login->sha256.salt == scram.sha256.salt);
   CHECK(login->sha1.iterations == kDefaultScramIterations);
   REQUIRE(login->credentials.size() == 2);
-  CHECK(login->credentials[0].sha256.stored_key == base::Secret("changed"));
-  CHECK(login->credentials[0].sha256.server_key == base::Secret(std::string_view("se\0er", 5)));
+  const Credential& found = login->credentials[1];
+  CHECK((found.name == "password" && found.id == replaced && found.id != id));
+  CHECK(found.sha256.stored_key == base::Secret("changed"));
+  CHECK(found.sha256.server_key == base::Secret(std::string_view("se\0er", 5)));
   for (const char* nobody : {"alice+x@b.example", "x@b.example", "alice", ""}) {
     CHECK_FALSE(Must(LookupLogin(*connection, nobody)).has_value());
   }

@@ -9,9 +9,13 @@ using db::Access;
 using db::Params;
 using db::Scope;
 
-// Each returns (account_id, detail) of what is wrong. $1 is the bound.
-#define GODWIT_CHECK_STATEMENT(variable, name, sql) \
-  const db::Statement variable("check_" name, Scope::kBatch, Access::kRead, sql " LIMIT $1")
+// Each returns (account_id, detail) of what is wrong. $1 is the bound. What a removed account left
+// behind is the sweep's.
+#define GODWIT_CHECK_STATEMENT(variable, name, sql)                                     \
+  const db::Statement variable("check_" name, Scope::kBatch, Access::kRead,             \
+                               "SELECT f.account_id, f.detail FROM (" sql               \
+                               ") f(account_id, detail) WHERE NOT EXISTS (SELECT FROM " \
+                               "doomed_accounts d WHERE d.account_id = f.account_id) LIMIT $1")
 
 GODWIT_CHECK_STATEMENT(kMailboxCounters, "mailbox_counters", R"sql(
   SELECT m.account_id, 'mailbox ' || m.mailbox_id || ' has total ' || m.total || ' unseen '
@@ -40,7 +44,9 @@ GODWIT_CHECK_STATEMENT(kUids, "uids", R"sql(
   SELECT e.account_id, 'mailbox ' || e.mailbox_id || ': entry ' || e.uid || ' lies outside 1..'
     || coalesce(m.uidnext - 1, 0)
   FROM mailbox_entries e LEFT JOIN mailboxes m USING (account_id, mailbox_id)
-  WHERE m.uidnext IS NULL OR e.uid < 1 OR e.uid >= m.uidnext)sql");
+  WHERE (m.uidnext IS NULL OR e.uid < 1 OR e.uid >= m.uidnext) AND NOT EXISTS (
+    SELECT FROM doomed_mailboxes d
+    WHERE d.account_id = e.account_id AND d.mailbox_id = e.mailbox_id))sql");
 
 GODWIT_CHECK_STATEMENT(kEntryModseqs, "entry_modseqs", R"sql(
   SELECT e.account_id, 'mailbox ' || e.mailbox_id || ': entry ' || e.uid || ' has modseq '
@@ -126,6 +132,15 @@ GODWIT_CHECK_STATEMENT(kKeywords, "keywords", R"sql(
     SELECT FROM unnest(e.keywords) u WHERE NOT EXISTS (
       SELECT FROM keywords k WHERE k.account_id = e.account_id AND k.keyword_id = u)))sql");
 
+GODWIT_CHECK_STATEMENT(kDoomed, "doomed", R"sql(
+  SELECT d.account_id, 'mailbox ' || d.mailbox_id || ' is doomed and there, or has no account'
+  FROM doomed_mailboxes d
+  WHERE EXISTS (SELECT FROM mailboxes m
+                WHERE m.account_id = d.account_id AND m.mailbox_id = d.mailbox_id)
+     OR NOT EXISTS (SELECT FROM accounts a WHERE a.account_id = d.account_id)
+  UNION ALL SELECT -1, 'account ' || d.account_id || ' is doomed and there'
+  FROM doomed_accounts d JOIN accounts USING (account_id))sql");
+
 GODWIT_CHECK_STATEMENT(kDirectory, "directory", R"sql(
   SELECT d.account_id, d.local_part || '@' || d.domain || ' leads to no account' FROM addresses d
   WHERE d.account_id IS NOT NULL
@@ -151,6 +166,7 @@ const Check kChecks[] = {
     {"threads", &kThreads},
     {"ids", &kIds},
     {"keywords", &kKeywords},
+    {"doomed", &kDoomed},
     {"directory", &kDirectory},
 };
 

@@ -4,7 +4,8 @@
 //
 // Counters of mailboxes and accounts, quota, uid < uidnext, modseqs within their bounds, emails
 // without an entry and entries without an email, blobs without all their chunks and chunks without
-// a blob, threads, keywords, and the change log against its floor. It reads everything: for
+// a blob, threads, keywords, and the change log against its floor. What DeleteMailbox and
+// RemoveAccount left to the sweep is no finding. It reads everything: for
 // operators and tests. One snapshot, read only; it may run beside the daemons.
 
 #include <string>

@@ -17,9 +17,12 @@ const db::Statement kAccount("credentials_account", DbScope::kOneAccount, Access
   FROM accounts a LEFT JOIN account_scram s ON s.account_id = a.account_id
   WHERE a.account_id = $1)sql");
 
-const db::Statement kLocked("credentials_locked", DbScope::kBatch, Access::kRead, R"sql(
-  SELECT wanted FROM unnest($1::bigint[]) wanted
-  WHERE NOT EXISTS (SELECT FROM accounts WHERE account_id = wanted AND NOT disabled))sql");
+const db::Statement kEnded("credentials_ended", DbScope::kBatch, Access::kRead, R"sql(
+  SELECT w.account, w.credential FROM unnest($1, $2) w(account, credential)
+  WHERE NOT EXISTS (SELECT FROM accounts a WHERE a.account_id = w.account AND NOT a.disabled)
+     OR w.credential <> 0 AND NOT EXISTS (
+       SELECT FROM credentials c WHERE c.account_id = w.account
+         AND c.credential_id = w.credential))sql");
 
 const db::Statement kAdmin("credentials_admin", DbScope::kDirectory, Access::kRead,
                            "SELECT 1 FROM admins WHERE account_id = $1");
@@ -109,14 +112,19 @@ absl::StatusOr<std::optional<Login>> LookupLogin(db::Connection& connection,
   return std::optional<Login>(std::move(login));
 }
 
-absl::StatusOr<std::vector<AccountId>> LockedAccounts(db::Connection& connection,
-                                                      const std::vector<AccountId>& accounts) {
-  std::vector<int64_t> ids;
-  for (const AccountId account : accounts) ids.push_back(ToInt(account));
-  GODWIT_ASSIGN_OR_RETURN(auto rows, connection.Execute(kLocked, Params().Ints(ids)));
-  std::vector<AccountId> locked;
-  for (db::Row row : rows) locked.push_back(AccountId{row.Int(0)});
-  return locked;
+absl::StatusOr<std::vector<LoginRef>> EndedLogins(db::Connection& connection,
+                                                  const std::vector<LoginRef>& logins) {
+  std::vector<int64_t> accounts;
+  std::vector<int64_t> credentials;
+  for (const LoginRef& login : logins) {
+    accounts.push_back(ToInt(login.account));
+    credentials.push_back(login.credential);
+  }
+  GODWIT_ASSIGN_OR_RETURN(auto rows,
+                          connection.Execute(kEnded, Params().Ints(accounts).Ints(credentials)));
+  std::vector<LoginRef> ended;
+  for (db::Row row : rows) ended.push_back({AccountId{row.Int(0)}, row.Int(1)});
+  return ended;
 }
 
 absl::StatusOr<base::Secret> FakeSaltKey(db::Connection& connection) {

@@ -48,7 +48,7 @@ struct ScramParameters {
 };
 
 struct Credential {
-  int64_t id = 0;  // within the account
+  int64_t id = 0;  // within the account; never given again, and another one when it is replaced
   std::string name;
   ScopeMask scopes = 0;
   ScramVerifier sha256;
@@ -71,9 +71,17 @@ struct Login {
 absl::StatusOr<std::optional<Login>> LookupLogin(db::Connection& connection,
                                                  std::string_view address);
 
-// Those of `accounts` that nobody may use any more: disabled, or gone.
-absl::StatusOr<std::vector<AccountId>> LockedAccounts(db::Connection& connection,
-                                                      const std::vector<AccountId>& accounts);
+// Whom a session or a token belongs to, and the credential that let him in; 0: none of ours did.
+struct LoginRef {
+  AccountId account = AccountId::kNone;
+  int64_t credential = 0;
+  friend bool operator==(const LoginRef&, const LoginRef&) = default;
+};
+
+// Those of `logins` that are good no more: the account is disabled or gone, or the credential was
+// removed or replaced. directory_changes.h tells when to ask.
+absl::StatusOr<std::vector<LoginRef>> EndedLogins(db::Connection& connection,
+                                                  const std::vector<LoginRef>& logins);
 
 // The key of the stable fake salt that unknown users are answered with: made once by the
 // migrations, the same for all daemons.
@@ -96,7 +104,8 @@ struct NewCredential {
   ScramVerifier sha1;
 };
 
-// Adds the credential, or replaces the one of this name. Returns its id.
+// Adds the credential, or replaces the one of this name. Returns its id, which is a new one in both
+// cases.
 absl::StatusOr<int64_t> SetCredential(db::Connection& connection, AccountId account,
                                       const NewCredential& credential, absl::Time now);
 // NotFound when there is none of this name.

@@ -203,7 +203,7 @@ absl::Status ValidateTarget(const Delivery& delivery, const DeliveryTarget& targ
     return base::InvalidArgument("header too long");
   }
   if (target.keywords.size() > static_cast<size_t>(kMaxKeywordsPerChange)) {
-    return base::ResourceExhausted("too many keywords");
+    return base::OutOfRange("too many keywords");
   }
   for (const std::string& keyword : target.keywords) {
     if (keyword.empty() || keyword.size() > static_cast<size_t>(kMaxKeywordLength)) {

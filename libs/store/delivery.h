@@ -100,12 +100,13 @@ inline constexpr absl::Duration kBriefWait = absl::Milliseconds(200);
 //   NotFound            an account or a given mailbox does not exist (any more)
 //   FailedPrecondition  the account is disabled, or the staged blob has expired
 //   ResourceExhausted   over quota (enforce_quota; what is refused counts for those behind it in
-//   the
-//                       group), or too many keywords
+//                       the group)
+//   OutOfRange          too many keywords of one target (flags.h)
 //   Aborted             an account is locked (kSkip)
 //   InvalidArgument     targets, sizes or bytes that can not be
 // These concern one delivery, the others of the group are done. A failure of the transaction as a
-// whole (Unavailable, Unknown, a poisonous message) is the Status of the call: nothing was done,
+// whole (Unavailable, Unknown, a poisonous message, an account that has all its keywords already,
+// which is OutOfRange) is the Status of the call: nothing was done,
 // or, with Unknown, perhaps everything. Deadlocks are retried inside.
 absl::StatusOr<std::vector<absl::StatusOr<DeliveryResult>>> DeliverGroup(
     db::Connection& connection, std::span<const Delivery* const> group,

@@ -293,7 +293,7 @@ TEST_CASE_METHOD(StoreFixture, "The two-step read: a delivery that waited sees w
   CHECK(second.uid == first.uid + 1);
   CHECK(second.email != first.email);
   CHECK(second.change.modseq == first.change.modseq + 1);
-  CHECK(second.change.watchers == std::vector<std::string>{"gw:1"});
+  CHECK(second.change.watchers == std::vector<std::string>{"imap-gateway@gw:1"});
 }
 
 TEST_CASE_METHOD(StoreFixture, "Transactions on two accounts in opposite orders do not deadlock",
@@ -315,6 +315,37 @@ TEST_CASE_METHOD(StoreFixture, "Transactions on two accounts in opposite orders 
   CHECK(Find("INBOX").total == 2 * kRounds);
   CHECK(database.Ask("SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()") ==
         "0");
+}
+
+// Whether two of them meet in the test above is chance; what each does is not.
+TEST_CASE_METHOD(StoreFixture, "A delivery locks its accounts in the order of their ids",
+                 "[store][integration]") {
+  const AccountId bob = MakeAccount("bob@b.example");
+  const AccountId low = std::min(alice, bob);
+  const AccountId high = std::max(alice, bob);
+  auto lock = [](db::Connection& c, AccountId account) {
+    return c
+        .ExecuteScript("SELECT FROM accounts WHERE account_id = " + std::to_string(ToInt(account)) +
+                       " FOR NO KEY UPDATE NOWAIT")
+        .status();
+  };
+  auto holder = database.Connect();
+  MustOk(holder->Begin());
+  MustOk(lock(*holder, low));
+  std::thread delivering([&] {
+    auto own = database.Connect();
+    Delivery delivery = Message(high, "to both");
+    delivery.targets.push_back({.account = low});
+    Must(Deliver(*own, delivery));
+  });
+  while (database.Ask("SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' "
+                      "AND datname = current_database()") != "1") {
+    std::this_thread::yield();
+  }
+  // It waits for the first and has not got the second yet.
+  CHECK(lock(*connection, high).ok());
+  MustOk(holder->Commit());
+  delivering.join();
 }
 
 // --- Deliverer -----------------------------------------------------------------------------------

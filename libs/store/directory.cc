@@ -39,6 +39,11 @@ const db::Statement kMembers("directory_members", Scope::kDirectory, Access::kRe
   LEFT JOIN addresses a ON a.domain = m.domain AND a.local_part = m.local_part
   WHERE m.alias_id = $1 ORDER BY 1)sql");
 
+const db::Statement kIsMember("directory_is_member", Scope::kDirectory, Access::kRead, R"sql(
+  SELECT 1 FROM alias_members m
+  JOIN addresses a ON a.domain = m.domain AND a.local_part = m.local_part
+  WHERE m.alias_id = $1 AND a.account_id = $2 LIMIT 1)sql");
+
 const db::Statement kAccounts("directory_accounts", Scope::kBatch, Access::kRead,
                               "SELECT account_id, disabled, used_bytes, quota_bytes FROM accounts "
                               "WHERE account_id = ANY ($1)");
@@ -178,16 +183,33 @@ absl::StatusOr<AccountId> FindAccount(db::Connection& connection, std::string_vi
   return AccountId{rows[0].Int(0)};
 }
 
-absl::StatusOr<bool> MaySendAs(db::Connection& connection, AccountId account,
-                               std::string_view address) {
+absl::StatusOr<SenderRight> FindSenderRight(db::Connection& connection, AccountId account,
+                                            std::string_view address) {
   auto parts = SplitAddress(address);
-  if (!parts.ok()) return false;
+  if (!parts.ok()) return SenderRight::kNone;
   GODWIT_ASSIGN_OR_RETURN(
       auto rows, connection.Execute(kLookup, Params().Text(parts->local_part).Text(parts->domain)));
-  if (rows.empty()) return false;
-  // An address or alias of its own stands before the catch-all, as with receiving.
-  if (!rows[0].IsNull(3)) return rows[0].OptionalInt(4) == ToInt(account);
-  return rows[0].OptionalInt(1) == ToInt(account);
+  if (rows.empty()) return SenderRight::kNone;
+  const db::Row row = rows[0];
+  if (row.Bool(0)) return SenderRight::kDomainDisabled;
+  // An address or alias of its own stands before postmaster and catch-all, as with receiving.
+  if (row.OptionalInt(4) == ToInt(account)) return SenderRight::kOwn;
+  if (const auto alias = row.OptionalInt(5)) {
+    GODWIT_ASSIGN_OR_RETURN(
+        auto member, connection.Execute(kIsMember, Params().Int(*alias).Int(ToInt(account))));
+    return member.empty() ? SenderRight::kNone : SenderRight::kAliasMember;
+  }
+  if (!row.IsNull(3)) return SenderRight::kNone;
+  if (row.OptionalInt(2) && parts->local_part == "postmaster") {
+    return row.OptionalInt(2) == ToInt(account) ? SenderRight::kOwn : SenderRight::kNone;
+  }
+  return row.OptionalInt(1) == ToInt(account) ? SenderRight::kCatchAll : SenderRight::kNone;
+}
+
+absl::StatusOr<bool> MaySendAs(db::Connection& connection, AccountId account,
+                               std::string_view address) {
+  GODWIT_ASSIGN_OR_RETURN(SenderRight right, FindSenderRight(connection, account, address));
+  return right == SenderRight::kOwn || right == SenderRight::kCatchAll;
 }
 
 }  // namespace godwit::store

@@ -63,6 +63,17 @@ absl::StatusOr<bool> IsLocalDomain(db::Connection& connection, std::string_view 
 // NotFound when there is none.
 absl::StatusOr<AccountId> FindAccount(db::Connection& connection, std::string_view address);
 
+// What an account has to do with an address that it wants to send as.
+enum class SenderRight {
+  kNone,            // nothing
+  kDomainDisabled,  // whatever it is, not now
+  kOwn,             // one of its addresses, with or without tag; postmaster where that leads to it
+  kCatchAll,        // the domain's catch-all leads to it
+  kAliasMember,     // an alias that it is a member of
+};
+absl::StatusOr<SenderRight> FindSenderRight(db::Connection& connection, AccountId account,
+                                            std::string_view address);
+
 // True when `account` may put `address` into MAIL FROM or From: one of its own addresses, with or
 // without tag, or an address of a domain whose catch-all it is.
 absl::StatusOr<bool> MaySendAs(db::Connection& connection, AccountId account,

@@ -150,7 +150,7 @@ std::vector<int64_t> ToInts(const std::vector<KeywordId>& ids) { return {ids.beg
 
 absl::Status ValidateKeywords(const std::vector<std::string>& keywords) {
   if (keywords.size() > static_cast<size_t>(kMaxKeywordsPerChange)) {
-    return base::ResourceExhausted("too many keywords");
+    return base::OutOfRange("too many keywords");
   }
   for (const std::string& keyword : keywords) {
     if (keyword.empty() || keyword.size() > static_cast<size_t>(kMaxKeywordLength)) {

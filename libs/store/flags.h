@@ -33,7 +33,7 @@ struct Flags {
   std::vector<KeywordId> keywords;  // ascending
 };
 
-// Bounds, against clients that invent a keyword a message. More is ResourceExhausted.
+// Bounds, against clients that invent a keyword a message. More is OutOfRange.
 inline constexpr int kMaxKeywordsPerAccount = 1000;
 inline constexpr int kMaxKeywordsPerChange = 100;
 inline constexpr int kMaxKeywordLength = 255;

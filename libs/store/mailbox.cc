@@ -7,7 +7,6 @@
 #include "absl/container/flat_hash_set.h"
 #include "libs/base/ascii.h"
 #include "libs/base/status.h"
-#include "libs/store/entries.h"
 #include "libs/store/rows.h"
 
 namespace godwit::store {
@@ -16,9 +15,6 @@ namespace {
 using db::Access;
 using db::Params;
 using db::Scope;
-
-constexpr size_t kMaxNameSize = 255;
-constexpr size_t kMaxDepth = 20;
 
 #define GODWIT_MAILBOX_COLUMNS                                                          \
   "m.mailbox_id, m.parent_id, m.name, m.role, m.uidvalidity, m.uidnext, m.total, "      \
@@ -66,11 +62,14 @@ const db::Statement kCreate("mailbox_create", Scope::kOneAccount, Access::kWrite
                             "FROM create_mailbox($1, $2, $3, $4, $5)");
 const db::Statement kRename("mailbox_rename", Scope::kOneAccount, Access::kWrite,
                             "SELECT modseq, mailbox_id, uidvalidity, watchers "
-                            "FROM rename_mailbox($1, $2, $3, $4, $5)");
+                            "FROM rename_mailbox($1, $2, $3, $4, $5, $6, $7)");
 const db::Statement kDelete("mailbox_delete", Scope::kOneAccount, Access::kWrite,
-                            "SELECT modseq, watchers FROM delete_mailbox($1, $2, $3)");
+                            "SELECT modseq, watchers, doomed FROM delete_mailbox($1, $2, $3, $4)");
+const db::Statement kPurge("mailbox_purge", Scope::kOneAccount, Access::kWrite,
+                           "SELECT modseq, watchers, removed FROM purge_mailbox($1, $2, $3, $4)");
 const db::Statement kSubscribe("mailbox_subscribe", Scope::kOneAccount, Access::kWrite,
-                               "SELECT modseq, watchers FROM set_subscribed($1, $2, $3, $4, $5)");
+                               "SELECT modseq, watchers "
+                               "FROM set_subscribed($1, $2, $3, $4, $5, $6)");
 
 constexpr int kColumns = 14;  // of GODWIT_MAILBOX_COLUMNS
 
@@ -130,17 +129,19 @@ MailboxChange MailboxChangeFrom(const db::Row& row) {
   return {ChangeFrom(row, 0, 3), MailboxId{row.Int(1)}, static_cast<uint32_t>(row.Int(2))};
 }
 
-// RFC 9051 §6.3.6: renaming INBOX moves its messages to a new mailbox and leaves its children.
-absl::StatusOr<MailboxChange> RenameInbox(db::Connection& connection, AccountId account,
-                                          std::string_view to, absl::Time now) {
-  return db::RunTransaction(connection, [&](db::Connection& c) -> absl::StatusOr<MailboxChange> {
-    GODWIT_ASSIGN_OR_RETURN(auto change, CreateMailbox(c, account, to, Role::kNone, now));
-    GODWIT_ASSIGN_OR_RETURN(auto inbox, FindMailbox(c, account, "INBOX"));
-    GODWIT_ASSIGN_OR_RETURN(auto moved,
-                            MoveEntries(c, account, inbox.id, {kAllUids}, change.mailbox, now));
-    if (moved.change.modseq != 0) change.change = moved.change;
-    return change;
-  });
+bool IsInbox(const std::vector<std::string>& names) {
+  return names.size() == 1 && names.front() == "INBOX";
+}
+
+// RFC 9051 §5.1: no C0 and C1 controls, DEL, line and paragraph separators. `name` is UTF-8.
+bool HasControl(std::string_view name) {
+  for (size_t i = 0; i < name.size(); ++i) {
+    const auto octet = static_cast<unsigned char>(name[i]);
+    if (octet < 32 || octet == 127) return true;
+    if (octet == 0xc2 && static_cast<unsigned char>(name[i + 1]) < 0xa0) return true;
+  }
+  return name.find("\u2028") != std::string_view::npos ||
+         name.find("\u2029") != std::string_view::npos;
 }
 
 }  // namespace
@@ -161,19 +162,15 @@ Role RoleFromName(std::string_view name) {
 
 absl::StatusOr<std::vector<std::string>> SplitMailboxPath(std::string_view path) {
   if (!base::IsUtf8(path)) return base::InvalidArgument("a mailbox name is UTF-8");
+  if (path.size() > kMaxMailboxPath) return base::InvalidArgument("mailbox path too long");
   std::vector<std::string> names;
   for (std::string_view name : base::Split(path, '/')) {
     if (name.empty()) return base::InvalidArgument("a mailbox name has no empty component");
-    if (name.size() > kMaxNameSize) return base::InvalidArgument("mailbox name too long");
-    for (char c : name) {
-      const auto octet = static_cast<unsigned char>(c);
-      if (octet < 32 || octet == 127) {
-        return base::InvalidArgument("a mailbox name has no control characters");
-      }
-    }
+    if (name.size() > kMaxMailboxName) return base::InvalidArgument("mailbox name too long");
+    if (HasControl(name)) return base::InvalidArgument("a mailbox name has no control characters");
     names.emplace_back(name);
   }
-  if (names.size() > kMaxDepth) return base::InvalidArgument("mailbox too deep");
+  if (names.size() > kMaxMailboxDepth) return base::InvalidArgument("mailbox too deep");
   // RFC 9051 §5.1: INBOX in any case is INBOX, also as the beginning of its children's names.
   if (base::EqualsIgnoreCase(names[0], "INBOX")) names[0] = "INBOX";
   return names;
@@ -259,27 +256,48 @@ absl::StatusOr<MailboxChange> RenameMailbox(db::Connection& connection, AccountI
   auto from_names = SplitMailboxPath(from);
   if (!from_names.ok()) return base::NotFound("no such mailbox");
   GODWIT_ASSIGN_OR_RETURN(auto to_names, SplitMailboxPath(to));
-  if (from_names->size() == 1 && from_names->front() == "INBOX") {
-    return RenameInbox(connection, account, to, now);
-  }
+  if (IsInbox(*from_names)) return base::FailedPrecondition("INBOX is renamed in steps");
   Params params;
   params.Int(ToInt(account)).Texts(std::span<const std::string>(*from_names));
-  params.Texts(std::span<const std::string>(to_names)).Int(kMaxMailboxes).Time(now);
+  params.Texts(std::span<const std::string>(to_names)).Int(kMaxMailboxes);
+  params.Int(kMaxMailboxDepth).Int(kMaxMailboxPath).Time(now);
   return db::RetryAborted(connection, [&](db::Connection& c) -> absl::StatusOr<MailboxChange> {
     GODWIT_ASSIGN_OR_RETURN(auto rows, c.Execute(kRename, params));
     return MailboxChangeFrom(rows[0]);
   });
 }
 
-absl::StatusOr<Change> DeleteMailbox(db::Connection& connection, AccountId account,
-                                     std::string_view path, absl::Time now) {
+absl::StatusOr<InboxRename> BeginInboxRename(db::Connection& connection, AccountId account,
+                                             std::string_view to, absl::Time now) {
+  return db::RunTransaction(connection, [&](db::Connection& c) -> absl::StatusOr<InboxRename> {
+    InboxRename rename;
+    GODWIT_ASSIGN_OR_RETURN(rename.made, CreateMailbox(c, account, to, Role::kNone, now));
+    GODWIT_ASSIGN_OR_RETURN(auto inbox, FindMailbox(c, account, "INBOX"));
+    rename.inbox = inbox.id;
+    if (inbox.uidnext > 1) rename.uids = {{1, inbox.uidnext - 1}};
+    return rename;
+  });
+}
+
+absl::StatusOr<MailboxDeletion> DeleteMailbox(db::Connection& connection, AccountId account,
+                                              std::string_view path, absl::Time now, int limit) {
   auto names = SplitMailboxPath(path);
   if (!names.ok()) return base::NotFound("no such mailbox");
   Params params;
-  params.Int(ToInt(account)).Texts(std::span<const std::string>(*names)).Time(now);
-  return db::RetryAborted(connection, [&](db::Connection& c) -> absl::StatusOr<Change> {
+  params.Int(ToInt(account)).Texts(std::span<const std::string>(*names)).Int(limit).Time(now);
+  return db::RetryAborted(connection, [&](db::Connection& c) -> absl::StatusOr<MailboxDeletion> {
     GODWIT_ASSIGN_OR_RETURN(auto rows, c.Execute(kDelete, params));
-    return ChangeFrom(rows[0], 0, 1);
+    return MailboxDeletion{ChangeFrom(rows[0], 0, 1), MailboxId{rows[0].Int(2)}};
+  });
+}
+
+absl::StatusOr<Purged> PurgeMailbox(db::Connection& connection, AccountId account, MailboxId doomed,
+                                    absl::Time now, int limit) {
+  Params params;
+  params.Int(ToInt(account)).Int(ToInt(doomed)).Int(limit).Time(now);
+  return db::RetryAborted(connection, [&](db::Connection& c) -> absl::StatusOr<Purged> {
+    GODWIT_ASSIGN_OR_RETURN(auto rows, c.Execute(kPurge, params));
+    return Purged{ChangeFrom(rows[0], 0, 1), rows[0].Int(2), rows[0].Int(2) < limit};
   });
 }
 
@@ -288,7 +306,8 @@ absl::StatusOr<Change> SetSubscribed(db::Connection& connection, AccountId accou
   GODWIT_ASSIGN_OR_RETURN(auto names, SplitMailboxPath(path));
   Params params;
   params.Int(ToInt(account)).Text(base::Join(names, "/"));
-  params.Texts(std::span<const std::string>(names)).Bool(subscribed).Time(now);
+  params.Texts(std::span<const std::string>(names)).Bool(subscribed);
+  params.Int(kMaxSubscriptions).Time(now);
   return db::RetryAborted(connection, [&](db::Connection& c) -> absl::StatusOr<Change> {
     GODWIT_ASSIGN_OR_RETURN(auto rows, c.Execute(kSubscribe, params));
     return ChangeFrom(rows[0], 0, 1);

@@ -4,6 +4,7 @@
 //
 // A mailbox has a parent and a name; the path "A/B" that IMAP shows is made of names joined by "/".
 // INBOX is a child of the root, can not be removed, and its name ignores case (RFC 9051 §5.1).
+// What names and paths may be is said here (SplitMailboxPath) and nowhere else.
 // Counters are kept with every change, never counted. Functions that change something lock the
 // account first, raise its modseq, write the change log and return the watchers (ids.h).
 
@@ -57,8 +58,15 @@ struct MailboxList {
   Modseq modseq = 1;
 };
 
-// All from one snapshot. An account has at most kMaxMailboxes.
-inline constexpr int kMaxMailboxes = 10000;
+// Bounds; more is OutOfRange.
+inline constexpr int kMaxMailboxes = 10000;  // of an account
+inline constexpr int kMaxSubscriptions = 10000;
+// Of names; more is InvalidArgument. Octets, but kMaxMailboxDepth.
+inline constexpr size_t kMaxMailboxName = 255;
+inline constexpr size_t kMaxMailboxPath = 1000;  // names and "/" between them
+inline constexpr size_t kMaxMailboxDepth = 20;
+
+// All from one snapshot.
 absl::StatusOr<MailboxList> ListMailboxes(db::Connection& connection, AccountId account);
 
 // One mailbox by path (INBOX in any case); NotFound. `path` and `subscribed` are filled.
@@ -86,28 +94,59 @@ struct MailboxChange {
 };
 
 // RFC 9051 §6.3.4: makes the mailbox, and the ones above it that are missing. AlreadyExists;
-// InvalidArgument for a bad name (empty component, control character, over 255 octets a component
-// or 20 levels, not UTF-8); AlreadyExists also when the role is taken.
+// InvalidArgument for a bad name (SplitMailboxPath); AlreadyExists also when the role is taken.
 absl::StatusOr<MailboxChange> CreateMailbox(db::Connection& connection, AccountId account,
                                             std::string_view path, Role role, absl::Time now);
 
-// RFC 9051 §6.3.6: children move along; superior names are made. INBOX is special: its entries move
-// to the new mailbox and INBOX stays, empty. FailedPrecondition for a move into its own child.
+// RFC 9051 §6.3.6: children move along; superior names are made. FailedPrecondition for a move into
+// its own child, and for INBOX; InvalidArgument also when a child would be too deep or its path too
+// long.
 absl::StatusOr<MailboxChange> RenameMailbox(db::Connection& connection, AccountId account,
                                             std::string_view from, std::string_view to,
                                             absl::Time now);
 
+// Renaming INBOX is special: INBOX and its children stay, its messages move to a new mailbox. This
+// makes the mailbox; the caller moves what `uids` names from `inbox` to it, page by page
+// (MoveEntries). What is delivered from now on stays in INBOX.
+struct InboxRename {
+  MailboxChange made;
+  MailboxId inbox = MailboxId::kNone;
+  UidRanges uids;
+};
+absl::StatusOr<InboxRename> BeginInboxRename(db::Connection& connection, AccountId account,
+                                             std::string_view to, absl::Time now);
+
 // Removes it with all entries; emails that lie nowhere else are destroyed. FailedPrecondition for
 // INBOX and while it has children.
-absl::StatusOr<Change> DeleteMailbox(db::Connection& connection, AccountId account,
-                                     std::string_view path, absl::Time now);
+//
+// The mailbox is gone with this call, and up to kDeletePage of its entries. Where it had more,
+// `doomed` says so: the caller goes on with PurgeMailbox until it is done; what it leaves, the
+// sweep (SweepDeleted) removes. Until then these emails count in the quota.
+inline constexpr int kDeletePage = 1000;
+struct MailboxDeletion {
+  Change change;
+  MailboxId doomed = MailboxId::kNone;
+};
+absl::StatusOr<MailboxDeletion> DeleteMailbox(db::Connection& connection, AccountId account,
+                                              std::string_view path, absl::Time now,
+                                              int limit = kDeletePage);
+
+// The next `limit` entries of a doomed mailbox.
+struct Purged {
+  Change change;
+  int64_t entries = 0;
+  bool done = false;
+};
+absl::StatusOr<Purged> PurgeMailbox(db::Connection& connection, AccountId account, MailboxId doomed,
+                                    absl::Time now, int limit = kDeletePage);
 
 // By name; the mailbox need not exist (RFC 9051 §6.3.7). Change is empty when it was so before.
 absl::StatusOr<Change> SetSubscribed(db::Connection& connection, AccountId account,
                                      std::string_view path, bool subscribed, absl::Time now);
 
-// InvalidArgument with the reason when `path` can not be a mailbox's; otherwise its components,
-// "inbox" turned into "INBOX" when it is the first.
+// InvalidArgument with the reason when `path` can not be a mailbox's (not UTF-8, an empty
+// component, a control character, one of the bounds above); otherwise its components, "inbox"
+// turned into "INBOX" when it is the first.
 absl::StatusOr<std::vector<std::string>> SplitMailboxPath(std::string_view path);
 
 }  // namespace godwit::store

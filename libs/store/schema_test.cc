@@ -7,6 +7,7 @@
 #include "libs/store/admin.h"
 #include "libs/store/credentials.h"
 #include "libs/store/directory.h"
+#include "libs/store/dkim_keys.h"
 #include "libs/store/entries.h"
 #include "libs/store/maintenance.h"
 #include "libs/store/migrate.h"
@@ -108,7 +109,9 @@ TEST_CASE_METHOD(StoreFixture, "Every role can do its work and nothing beside it
     Must(CreateMailbox(*c, alice, "a", Role::kNone, now));
     Must(RenameMailbox(*c, alice, "a", "b", now));
     Must(SetSubscribed(*c, alice, "b", true, now));
-    Must(DeleteMailbox(*c, alice, "b", now));
+    const MailboxId doomed = Must(DeleteMailbox(*c, alice, "b", now)).doomed;
+    Must(PurgeMailbox(*c, alice, doomed, now));
+    Must(SweepDeleted(*c, now));
     Must(SweepBlobs(*c, now, now));
     Must(CompactChangeLogs(*c, now));
     Must(GetQuota(*c, alice));
@@ -125,6 +128,7 @@ TEST_CASE_METHOD(StoreFixture, "Every role can do its work and nothing beside it
     const AccountId bob = Must(AddAccount(*c, "bob@c.example", base::RandomSource::System(), now));
     MustOk(SetQuota(*c, bob, 1));
     MustOk(SetAdmin(*c, bob, true, now));
+    MustOk(SetAccountDisabled(*c, bob, true));
     Must(GetOrMakeScramParameters(*c, bob, base::RandomSource::System()));
     Must(SetCredential(*c, bob, credential, now));
     MustOk(AddAlias(*c, {"t@c.example", true, {"bob@c.example", "x@y.example"}}, now));
@@ -135,6 +139,10 @@ TEST_CASE_METHOD(StoreFixture, "Every role can do its work and nothing beside it
   SECTION("auth-verifier has the signing keys, delivery-queue the queue, and that is all") {
     auto verifier = database.Connect("godwit_auth_verifier");
     CHECK(code(*verifier, "SELECT private_key FROM dkim_keys") == Code::kOk);
+    CHECK(Must(LookupSigningRight(*verifier, alice, "b.example")).permitted);
+    CHECK(code(*verifier, "UPDATE dkim_keys SET state = 'active'") == Code::kPermissionDenied);
+    CHECK(code(*verifier, "SELECT name FROM accounts") == Code::kPermissionDenied);
+    CHECK(code(*verifier, "SELECT local_part FROM addresses") == Code::kPermissionDenied);
     CHECK(code(*verifier, "SELECT * FROM emails") == Code::kPermissionDenied);
     auto queue = database.Connect("godwit_delivery_queue");
     CHECK(code(*queue, "UPDATE queue_shards SET epoch = epoch + 1") == Code::kOk);
@@ -175,19 +183,20 @@ TEST_CASE("No function but those granted can be called by everybody", "[store][i
 
 // --- Classification ------------------------------------------------------------------------------
 
-const std::set<std::string> kDirectoryTables = {"domains",       "addresses", "aliases",
-                                                "alias_members", "settings",  "admins",
-                                                "server_keys",   "dkim_keys"};
+const std::set<std::string> kDirectoryTables = {
+    "domains", "addresses",   "aliases",   "alias_members",   "settings",
+    "admins",  "server_keys", "dkim_keys", "directory_state", "directory_changes"};
 const std::set<std::string> kAccountTables = {
-    "accounts",     "mailboxes",  "subscriptions",   "emails",        "blob_chunks",
-    "staged_blobs", "dead_blobs", "mailbox_entries", "keywords",      "threads",
-    "thread_refs",  "change_log", "watchers",        "account_scram", "credentials"};
+    "accounts",         "mailboxes",      "subscriptions",   "emails",        "blob_chunks",
+    "staged_blobs",     "dead_blobs",     "mailbox_entries", "keywords",      "threads",
+    "thread_refs",      "change_log",     "watchers",        "account_scram", "credentials",
+    "doomed_mailboxes", "doomed_accounts"};
 // Functions of one account; their first argument is its id.
 const std::set<std::string> kAccountFunctions = {
-    "store_flags",        "copy_entries",   "expunge_entries", "create_mailbox",
-    "rename_mailbox",     "delete_mailbox", "set_subscribed",  "watch_account",
-    "mailbox_at",         "set_credential", "create_account",  "remove_account",
-    "compact_change_log", "stage_blob",     "stage_chunk",     "drop_staged_blob"};
+    "store_flags",      "copy_entries",   "expunge_entries",    "create_mailbox", "rename_mailbox",
+    "delete_mailbox",   "set_subscribed", "watch_account",      "mailbox_at",     "set_credential",
+    "create_account",   "remove_account", "compact_change_log", "stage_blob",     "stage_chunk",
+    "drop_staged_blob", "purge_mailbox",  "purge_account"};
 
 std::set<std::string> Words(const std::string& sql) {
   std::set<std::string> words;

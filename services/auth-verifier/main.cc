@@ -1,4 +1,4 @@
-// auth-verifier: judges who a message is from. See README.md.
+// auth-verifier: judges who a message is from, and signs what leaves. See README.md.
 
 #include <string>
 

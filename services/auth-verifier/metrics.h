@@ -8,7 +8,7 @@ namespace godwit::auth_verifier {
 
 struct Metrics {
   obs::Gauge messages_in_progress{"godwit_auth_verifier_messages_in_progress",
-                                  "Messages that are being verified now."};
+                                  "Messages that are being verified or signed now."};
   obs::CounterFamily messages{"godwit_auth_verifier_messages_total",
                               "Messages by how their verification ended.",
                               {{"outcome", {"verdict", "unavailable", "overload", "cancelled"}}}};
@@ -28,6 +28,18 @@ struct Metrics {
   obs::CounterFamily arc{"godwit_auth_verifier_arc_total",
                          "Results of ARC chains.",
                          {{"result", {"none", "pass", "fail"}}}};
+  obs::CounterFamily signings{
+      "godwit_auth_verifier_signings_total",
+      "Messages to be signed by how it ended.",
+      {{"outcome",
+        {"signed", "invalid", "refused", "no_key", "unavailable", "overload", "cancelled"}}}};
+  obs::CounterFamily signatures{"godwit_auth_verifier_signatures_total",
+                                "DKIM signatures made.",
+                                {{"algorithm", {"rsa-sha256", "ed25519-sha256"}}}};
+  obs::Histogram sign_seconds{"godwit_auth_verifier_sign_seconds",
+                              "From the last byte of a message to its signatures.", obs::kSeconds};
+  obs::Gauge signing_domains{"godwit_auth_verifier_signing_domains",
+                             "Domains whose keys are kept in memory."};
 };
 
 }  // namespace godwit::auth_verifier

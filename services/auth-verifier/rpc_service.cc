@@ -15,6 +15,21 @@ namespace {
 
 namespace pb = ::godwit::auth_verifier::v1;
 
+// The daemon that writes in the name of the suite itself.
+constexpr const char* kSuite = "delivery-queue";
+
+// The label of godwit_auth_verifier_signings_total.
+std::string_view OutcomeOf(const absl::Status& status) {
+  switch (status.code()) {
+    case absl::StatusCode::kOk: return "signed";
+    case absl::StatusCode::kInvalidArgument: return "invalid";
+    case absl::StatusCode::kPermissionDenied: return "refused";
+    case absl::StatusCode::kFailedPrecondition: return "no_key";
+    case absl::StatusCode::kCancelled: return "cancelled";
+    default: return "unavailable";
+  }
+}
+
 pb::Result ToProto(spf::ResultCode code) {
   switch (code) {
     case spf::ResultCode::kNone: return pb::RESULT_NONE;
@@ -130,41 +145,51 @@ void Fill(const mailauth::Verdict& from, pb::VerifyResponse* to) {
 
 class RpcService : public pb::AuthVerifier::CallbackService {
  public:
-  RpcService(RpcOptions options, dns::Resolver* resolver, const base::Clock* clock,
-             net::ReactorPool* executors, Metrics* metrics)
-      : options_(std::move(options)),
-        resolver_(resolver),
-        clock_(clock),
-        executors_(executors),
-        metrics_(metrics) {}
+  RpcService(RpcOptions options, Environment environment)
+      : options_(std::move(options)), env_(environment) {}
 
   grpc::ServerReadReactor<pb::VerifyRequest>* Verify(grpc::CallbackServerContext* context,
                                                      pb::VerifyResponse* response) override {
     return rpc::ServeStream<pb::VerifyRequest>(
-        context, executors_->Next(),
-        [this, response, trace = rpc::TraceOf(*context)](Reader* reader) {
-          return Admit(reader, response, trace);
+        context, env_.executors->Next(),
+        [this, response, trace = rpc::TraceOf(*context)](VerifyReader* reader) {
+          return Admit(VerifyMessage(reader, response, trace), &env_.metrics->messages);
+        });
+  }
+
+  grpc::ServerReadReactor<pb::SignRequest>* Sign(grpc::CallbackServerContext* context,
+                                                 pb::SignResponse* response) override {
+    const Origin origin{rpc::CallerOf(*context), rpc::TraceOf(*context)};
+    return rpc::ServeStream<pb::SignRequest>(
+        context, env_.executors->Next(), [this, response, origin](SignReader* reader) {
+          return Admit(CountSigning(SignMessage(reader, response, origin), origin),
+                       &env_.metrics->signings);
         });
   }
 
  private:
-  using Reader = rpc::RequestReader<pb::VerifyRequest>;
+  using VerifyReader = rpc::RequestReader<pb::VerifyRequest>;
+  using SignReader = rpc::RequestReader<pb::SignRequest>;
+  struct Origin {
+    std::string caller;
+    std::string trace;
+  };
 
   // Bounds the messages in work.
-  base::Task<absl::Status> Admit(Reader* reader, pb::VerifyResponse* response, std::string trace) {
+  base::Task<absl::Status> Admit(base::Task<absl::Status> work, obs::CounterFamily* outcomes) {
     if (in_progress_.fetch_add(1) >= options_.concurrent_messages) {
       in_progress_.fetch_sub(1);
-      metrics_->messages.At({"overload"}).Add();
+      outcomes->At({"overload"}).Add();
       co_return base::ResourceExhausted("too many messages at once");
     }
-    metrics_->messages_in_progress.Add(1);
-    absl::Status status = co_await VerifyMessage(reader, response, std::move(trace));
-    metrics_->messages_in_progress.Add(-1);
+    env_.metrics->messages_in_progress.Add(1);
+    absl::Status status = co_await work;
+    env_.metrics->messages_in_progress.Add(-1);
     in_progress_.fetch_sub(1);
     co_return status;
   }
 
-  base::Task<absl::Status> VerifyMessage(Reader* reader, pb::VerifyResponse* response,
+  base::Task<absl::Status> VerifyMessage(VerifyReader* reader, pb::VerifyResponse* response,
                                          std::string trace) {
     std::optional<pb::VerifyRequest> first = co_await reader->Next();
     if (!first || !first->has_envelope()) co_return base::InvalidArgument("no envelope");
@@ -172,7 +197,7 @@ class RpcService : public pb::AuthVerifier::CallbackService {
     const auto ip = base::IpAddress::FromBytes(envelope.client_ip());
     if (!ip) co_return base::InvalidArgument("client_ip is no address");
 
-    MessageCheck check(resolver_, clock_, options_.check, OptionsFor(envelope),
+    MessageCheck check(env_.resolver, env_.clock, options_.check, OptionsFor(envelope),
                        {.ip = *ip, .helo = envelope.helo(), .mail_from = envelope.mail_from()});
     while (true) {
       std::optional<pb::VerifyRequest> request = co_await reader->Next();
@@ -181,14 +206,14 @@ class RpcService : public pb::AuthVerifier::CallbackService {
     }
     if (reader->cancelled()) {
       co_await check.Abandon();
-      metrics_->messages.At({"cancelled"}).Add();
+      env_.metrics->messages.At({"cancelled"}).Add();
       co_return base::Cancelled("the caller is gone");
     }
-    const absl::Duration began = clock_->Monotonic();
+    const absl::Duration began = env_.clock->Monotonic();
     absl::StatusOr<mailauth::Verdict> verdict = co_await check.Finish();
-    metrics_->seconds.Observe(absl::ToDoubleSeconds(clock_->Monotonic() - began));
+    env_.metrics->seconds.Observe(absl::ToDoubleSeconds(env_.clock->Monotonic() - began));
     if (!verdict.ok()) {
-      metrics_->messages.At({"unavailable"}).Add();
+      env_.metrics->messages.At({"unavailable"}).Add();
       obs::Log(obs::Level::kError, "no verdict", {{"trace", trace}, {"error", verdict.status()}});
       co_return verdict.status();
     }
@@ -202,41 +227,84 @@ class RpcService : public pb::AuthVerifier::CallbackService {
   mailauth::Options OptionsFor(const pb::Envelope& envelope) const {
     mailauth::Options options = options_.verify;
     options.authserv_id = envelope.authserv_id();
-    options.now = clock_->Now();
+    options.now = env_.clock->Now();
     options.check_connection = !envelope.internal_hop();
     // RFC 7489 §6.6.4: pct= picks messages at random.
     options.dmarc.sample = static_cast<int>(base::RandomSource::System()->Id63() % 100);
     return options;
   }
 
-  void Count(const mailauth::Verdict& verdict) {
-    metrics_->messages.At({"verdict"}).Add();
-    metrics_->spf.At({spf::ResultName(verdict.mail_from_spf.code)}).Add();
-    for (const auto& signature : verdict.dkim) {
-      metrics_->dkim.At({dkim::ResultName(signature.code)}).Add();
+  base::Task<absl::Status> SignMessage(SignReader* reader, pb::SignResponse* response,
+                                       Origin origin) {
+    std::optional<pb::SignRequest> first = co_await reader->Next();
+    if (!first || !first->has_context()) co_return base::InvalidArgument("no context");
+    GODWIT_CO_ASSIGN_OR_RETURN(const std::string domain,
+                               AddressDomain(first->context().from_address()));
+    const store::AccountId account{first->context().account_id()};
+    // Only its own notifications and reports leave the suite in nobody's name.
+    if (account == store::AccountId::kNone && origin.caller != kSuite) {
+      co_return base::PermissionDenied("only " + std::string(kSuite) + " signs for the suite");
     }
-    metrics_->dmarc.At({dmarc::ResultName(verdict.dmarc.code)}).Add();
-    metrics_->arc.At({arc::ResultName(verdict.arc.code)}).Add();
+    auto keys = co_await env_.keys->For(account, domain);
+    GODWIT_CO_RETURN_IF_ERROR(keys.status());
+
+    MessageSigning signing(options_.sign, env_.clock, domain);
+    signing.Feed(first->data());
+    first.reset();
+    while (true) {
+      std::optional<pb::SignRequest> request = co_await reader->Next();
+      if (!request) break;
+      if (request->has_context()) co_return base::InvalidArgument("a second context");
+      signing.Feed(request->data());
+    }
+    if (reader->cancelled()) co_return base::Cancelled("the caller is gone");
+    const absl::Duration began = env_.clock->Monotonic();
+    absl::StatusOr<std::string> fields = signing.Finish(**keys);
+    env_.metrics->sign_seconds.Observe(absl::ToDoubleSeconds(env_.clock->Monotonic() - began));
+    GODWIT_CO_RETURN_IF_ERROR(fields.status());
+    for (const dkim::SigningKey& key : **keys) {
+      env_.metrics->signatures.At({dkim::AlgorithmName(key.key.type())}).Add();
+    }
+    response->set_header_fields(*std::move(fields));
+    co_return absl::OkStatus();
+  }
+
+  base::Task<absl::Status> CountSigning(base::Task<absl::Status> work, Origin origin) {
+    absl::Status status = co_await work;
+    env_.metrics->signings.At({OutcomeOf(status)}).Add();
+    env_.metrics->signing_domains.Set(static_cast<double>(env_.keys->size()));
+    if (!status.ok()) {
+      const bool ours = absl::IsUnavailable(status) || absl::IsInternal(status);
+      obs::Log(ours ? obs::Level::kError : obs::Level::kInfo, "not signed",
+               {{"trace", origin.trace}, {"caller", origin.caller}, {"reason", status}});
+    }
+    co_return status;
+  }
+
+  void Count(const mailauth::Verdict& verdict) {
+    env_.metrics->messages.At({"verdict"}).Add();
+    env_.metrics->spf.At({spf::ResultName(verdict.mail_from_spf.code)}).Add();
+    for (const auto& signature : verdict.dkim) {
+      env_.metrics->dkim.At({dkim::ResultName(signature.code)}).Add();
+    }
+    env_.metrics->dmarc.At({dmarc::ResultName(verdict.dmarc.code)}).Add();
+    env_.metrics->arc.At({arc::ResultName(verdict.arc.code)}).Add();
   }
 
   const RpcOptions options_;
-  dns::Resolver* const resolver_;
-  const base::Clock* const clock_;
-  net::ReactorPool* const executors_;
-  Metrics* const metrics_;
+  const Environment env_;
   std::atomic<size_t> in_progress_{0};
 };
 
 }  // namespace
 
 rpc::Callers Callers() {
-  return {{"/godwit.auth_verifier.v1.AuthVerifier/Verify", {"smtp-ingress", "webmail-api"}}};
+  return {{"/godwit.auth_verifier.v1.AuthVerifier/Verify", {"smtp-ingress", "webmail-api"}},
+          {"/godwit.auth_verifier.v1.AuthVerifier/Sign", {"submission", "webmail-api", kSuite}}};
 }
 
-std::unique_ptr<grpc::Service> NewRpcService(RpcOptions options, dns::Resolver* resolver,
-                                             const base::Clock* clock, net::ReactorPool* executors,
-                                             Metrics* metrics) {
-  return std::make_unique<RpcService>(std::move(options), resolver, clock, executors, metrics);
+std::unique_ptr<grpc::Service> NewRpcService(RpcOptions options, Environment environment) {
+  return std::make_unique<RpcService>(std::move(options), environment);
 }
 
 }  // namespace godwit::auth_verifier

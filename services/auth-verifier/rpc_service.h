@@ -1,7 +1,7 @@
 #pragma once
 
-// The gRPC face of auth-verifier: turns requests into a MessageCheck and verdicts into responses.
-// Messages of the protocol stop here.
+// The gRPC face of auth-verifier: turns requests into a MessageCheck or a MessageSigning, and their
+// results into responses. Messages of the protocol stop here.
 
 #include <memory>
 
@@ -11,7 +11,9 @@
 #include "libs/net/reactor.h"
 #include "libs/rpc/server.h"
 #include "services/auth-verifier/message_check.h"
+#include "services/auth-verifier/message_signing.h"
 #include "services/auth-verifier/metrics.h"
+#include "services/auth-verifier/signing_keys.h"
 
 namespace godwit::auth_verifier {
 
@@ -19,14 +21,21 @@ struct RpcOptions {
   size_t concurrent_messages = 2000;
   CheckLimits check;
   mailauth::Options verify;  // authserv_id, receiver and now are set for each message
+  SigningOptions sign;
+};
+
+// What the service works with; all outlive it.
+struct Environment {
+  dns::Resolver* resolver = nullptr;
+  const base::Clock* clock = nullptr;
+  net::ReactorPool* executors = nullptr;  // where messages are hashed and signed
+  SigningKeys* keys = nullptr;
+  Metrics* metrics = nullptr;
 };
 
 // Who may call what.
 rpc::Callers Callers();
 
-// All that is passed must outlive the service.
-std::unique_ptr<grpc::Service> NewRpcService(RpcOptions options, dns::Resolver* resolver,
-                                             const base::Clock* clock, net::ReactorPool* executors,
-                                             Metrics* metrics);
+std::unique_ptr<grpc::Service> NewRpcService(RpcOptions options, Environment environment);
 
 }  // namespace godwit::auth_verifier

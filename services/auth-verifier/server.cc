@@ -4,8 +4,12 @@
 
 #include <utility>
 
+#include "libs/admin/admin.h"
 #include "libs/base/status.h"
+#include "libs/obs/log.h"
+#include "libs/runtime/config_sections.h"
 #include "libs/runtime/units.h"
+#include "libs/store/migrate.h"
 
 namespace godwit::auth_verifier {
 
@@ -15,21 +19,38 @@ Server::Server(Config config, runtime::Context* context)
 Server::~Server() { Drain(absl::ZeroDuration()); }
 
 absl::Status Server::Start() {
+  GODWIT_ASSIGN_OR_RETURN(keeper_, certificates::Keep(config_, nullptr));
   GODWIT_RETURN_IF_ERROR(OpenResolver());
   executors_ = std::make_unique<net::ReactorPool>(
       net::ReactorPool::Options{.threads = config_.limits().threads(), .reactor = {}});
-  service_ =
-      NewRpcService(Options(), resolver_.get(), context_->clock, executors_.get(), &metrics_);
+  GODWIT_RETURN_IF_ERROR(OpenDatabase());
+  service_ = NewRpcService(Options(), {.resolver = resolver_.get(),
+                                       .clock = context_->clock,
+                                       .executors = executors_.get(),
+                                       .keys = keys_.get(),
+                                       .metrics = &metrics_});
 
   rpc::ServerOptions options;
   options.address = config_.rpc().listen();
-  options.tls.ca_file = config_.rpc_tls().ca_file();
-  options.tls.certificate_file = config_.rpc_tls().certificate_file();
-  options.tls.key_file = config_.rpc_tls().key_file();
+  options.tls = runtime::MakeRpcTls(config_.rpc_tls());
   options.callers = Callers();
   options.max_connection_grace = runtime::ToDuration(config_.limits().message_time());
+  admin::AddTo(context_, &options);
   GODWIT_ASSIGN_OR_RETURN(rpc_, rpc::Server::Start(std::move(options), {service_.get()}));
   context_->on_ready = [this](bool ready) { rpc_->SetServing(ready); };
+  return absl::OkStatus();
+}
+
+// Without a database mail still comes in: what leaves waits for it (UNAVAILABLE). A schema that is
+// too old would be an error for every message, so it ends the start.
+absl::Status Server::OpenDatabase() {
+  database_ =
+      std::make_unique<db::Pool>(runtime::MakePoolOptions(config_.database(), context_->name));
+  keys_ = std::make_unique<SigningKeys>(database_.get());
+  const absl::Status schema = executors_->at(0)->RunUntilDone(
+      database_->Run([](db::Connection& c) { return store::CheckSchema(c); }));
+  if (!base::IsRetryable(schema)) return base::Annotate(schema, "database");
+  obs::Log(obs::Level::kWarning, "no database: nothing is signed", {{"status", schema}});
   return absl::OkStatus();
 }
 
@@ -56,6 +77,8 @@ RpcOptions Server::Options() const {
   options.check.dns_time = runtime::ToDuration(config_.limits().dns_time());
   options.verify.dkim.max_header_bytes = config_.limits().header_bytes();
   options.verify.dkim.max_signatures = config_.limits().dkim_signatures();
+  options.sign.header_bytes = config_.limits().header_bytes();
+  options.sign.lifetime = runtime::ToDuration(config_.signing().lifetime());
   if (config_.dmarc().discovery() == Dmarc::DISCOVERY_PUBLIC_SUFFIX_LIST) {
     options.verify.dmarc.mode = dmarc::Mode::kPublicSuffixList;
   }

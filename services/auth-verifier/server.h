@@ -1,10 +1,13 @@
 #pragma once
 
-// auth-verifier as a whole: resolver, threads and the gRPC listener, made from the configuration.
+// auth-verifier as a whole: resolver, database, threads and the gRPC listener, made from the
+// configuration.
 
 #include <memory>
 
 #include "absl/status/status.h"
+#include "libs/certificates/keeper.h"
+#include "libs/db/pool.h"
 #include "libs/dns/cache.h"
 #include "libs/dns/cares_resolver.h"
 #include "libs/net/reactor.h"
@@ -13,6 +16,7 @@
 #include "services/auth-verifier/config.pb.h"
 #include "services/auth-verifier/metrics.h"
 #include "services/auth-verifier/rpc_service.h"
+#include "services/auth-verifier/signing_keys.h"
 
 namespace godwit::auth_verifier {
 
@@ -24,16 +28,24 @@ class Server : public runtime::Service {
   absl::Status Start() override;
   void Drain(absl::Duration grace) override;
 
+  // Where it listens, for tests with port 0.
+  uint16_t port() const { return rpc_->port(); }
+
  private:
   absl::Status OpenResolver();
+  absl::Status OpenDatabase();
   RpcOptions Options() const;
 
   const Config config_;
   runtime::Context* const context_;
   Metrics metrics_;
+  std::unique_ptr<certificates::Keeper> keeper_;
   std::unique_ptr<dns::CaresResolver> network_;
   std::unique_ptr<dns::Cache> resolver_;
+  // Before what posts to its threads, so that it goes after them.
   std::unique_ptr<net::ReactorPool> executors_;
+  std::unique_ptr<db::Pool> database_;
+  std::unique_ptr<SigningKeys> keys_;
   std::unique_ptr<grpc::Service> service_;
   std::unique_ptr<rpc::Server> rpc_;
 };

@@ -5,6 +5,8 @@
 #include <utility>
 
 #include "libs/base/status.h"
+#include "libs/store/admin.h"
+#include "libs/store/flags.h"
 #include "services/imap-gateway/session.h"
 
 namespace godwit::imap_gateway {
@@ -12,6 +14,11 @@ namespace {
 
 // How long a staged body waits for its delivery before it is swept.
 constexpr absl::Duration kStagedLifetime = absl::Hours(2);
+
+struct Target {
+  store::MailboxId mailbox = store::MailboxId::kNone;
+  store::Quota quota;
+};
 
 }  // namespace
 
@@ -26,32 +33,55 @@ std::string LineEndFixer::Fix(std::string_view bytes) {
   return fixed;
 }
 
-base::Task<void> Session::BeginAppend(imap::AppendStart start) {
-  const std::string tag = start.header.tag;
+// What can be said before the message comes, without asking the store.
+std::optional<Reply> Session::RefuseAppend(const imap::AppendStart& start) const {
   std::optional<Reply> refused = CheckState(imap::Verb::kAppend);
-  if (!refused && start.size > env_->settings.limits.append_bytes) {
-    refused = Reply::No(imap::code::kTooBig, "Message is too large");
+  if (refused) return refused;
+  if (start.size > env_->settings.limits.append_bytes) {
+    return Reply::No(imap::code::kTooBig, "Message is too large");
   }
   // RFC 6855 §4 and RFC 3516 §4.4: neither UTF8=ACCEPT nor BINARY is offered.
-  if (!refused && (start.binary || start.header.utf8)) {
-    refused = Reply::No(imap::code::kUnknownCte, "Binary messages are not taken");
+  if (start.binary || start.header.utf8) {
+    return Reply::No(imap::code::kUnknownCte, "Binary messages are not taken");
   }
-  if (!refused && start.size == 0) refused = Reply::Bad("Message is empty");
-  auto name = MailboxName(start.header.mailbox);
-  if (!refused && !name.ok()) refused = Reply::No(imap::code::kCannot, "Bad mailbox name");
+  if (start.size == 0) return Reply::Bad("Message is empty");
+  if (start.header.flags.keywords.size() > static_cast<size_t>(store::kMaxKeywordsPerChange)) {
+    return Reply::No(imap::code::kLimit, "Too many keywords");
+  }
+  return std::nullopt;
+}
+
+// Where the message goes: its mailbox, and whether there is room for it (RFC 9051 §7.1, OVERQUOTA).
+// The quota is looked at again when it is delivered.
+base::Task<std::optional<Reply>> Session::FindAppendTarget(const imap::AppendStart* start,
+                                                           store::MailboxId* mailbox) {
+  auto name = MailboxName(start->header.mailbox);
+  if (!name.ok()) co_return Reply::No(imap::code::kCannot, "Bad mailbox name");
+  absl::StatusOr<Target> target = co_await env_->database->Run(
+      [account = account_->id, path = *name](db::Connection& c) -> absl::StatusOr<Target> {
+        GODWIT_ASSIGN_OR_RETURN(const auto found, store::FindMailbox(c, account, path));
+        GODWIT_ASSIGN_OR_RETURN(const auto quota, store::GetQuota(c, account));
+        return Target{found.id, quota};
+      });
+  if (target.status().code() == absl::StatusCode::kNotFound) {
+    co_return Reply::No(imap::code::kTryCreate, "No such mailbox");
+  }
+  if (!target.ok()) co_return Failed(target.status(), "APPEND");
+  *mailbox = target->mailbox;
+  const store::Quota& quota = target->quota;
+  // `size` is within limits.append_bytes.
+  const int64_t after = quota.used_bytes + static_cast<int64_t>(start->size);
+  if (quota.quota_bytes > 0 && after > quota.quota_bytes) {
+    co_return Reply::No(imap::code::kOverQuota, "Over quota");
+  }
+  co_return std::nullopt;
+}
+
+base::Task<void> Session::BeginAppend(imap::AppendStart start) {
+  const std::string tag = start.header.tag;
   store::MailboxId mailbox = store::MailboxId::kNone;
-  if (!refused) {
-    absl::StatusOr<store::Mailbox> found =
-        co_await env_->database->Run([account = account_->id, path = *name](db::Connection& c) {
-          return store::FindMailbox(c, account, path);
-        });
-    if (found.ok()) mailbox = found->id;
-    if (found.status().code() == absl::StatusCode::kNotFound) {
-      refused = Reply::No(imap::code::kTryCreate, "No such mailbox");
-    } else if (!found.ok()) {
-      refused = Failed(found.status(), "APPEND");
-    }
-  }
+  std::optional<Reply> refused = RefuseAppend(start);
+  if (!refused) refused = co_await FindAppendTarget(&start, &mailbox);
   if (refused) {
     parser_.RefuseAppend();
     // RFC 7888 §4: who does not wait may be cut off; no stranger makes us swallow any size.
@@ -138,6 +168,9 @@ base::Task<Reply> Session::CommitAppend() {
   if (result.ok() || result.status().code() == absl::StatusCode::kUnknown) append.staged.reset();
   if (result.status().code() == absl::StatusCode::kResourceExhausted) {
     co_return Reply::No(imap::code::kOverQuota, "Over quota");
+  }
+  if (result.status().code() == absl::StatusCode::kOutOfRange) {
+    co_return Reply::No(imap::code::kLimit, "Too many keywords");
   }
   if (result.status().code() == absl::StatusCode::kNotFound) {
     co_return Reply::No(imap::code::kTryCreate, "No such mailbox");

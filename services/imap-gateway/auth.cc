@@ -5,7 +5,6 @@
 #include "libs/base/encoding.h"
 #include "libs/base/status.h"
 #include "libs/obs/log.h"
-#include "libs/sasl/opaque_string.h"
 #include "services/imap-gateway/session.h"
 
 namespace godwit::imap_gateway {
@@ -13,9 +12,6 @@ namespace {
 
 // RFC 2971 §3.3: what clients say of themselves, cut for the log.
 constexpr size_t kMaxLoggedId = 64;
-// Random bytes of a SCRAM nonce.
-constexpr size_t kNonceBytes = 24;
-
 constexpr std::string_view kBeforeLogin = "IMAP4rev1 IMAP4rev2 LITERAL+ ID ENABLE SASL-IR";
 // RFC 2177 (IDLE), 2342 (NAMESPACE), 3691 (UNSELECT), 8438 (STATUS=SIZE); the others are cited
 // where they are parsed.
@@ -23,28 +19,6 @@ constexpr std::string_view kAfterLogin =
     "IMAP4rev1 IMAP4rev2 LITERAL+ ID ENABLE IDLE NAMESPACE UNSELECT UIDPLUS MOVE CHILDREN "
     "LIST-EXTENDED LIST-STATUS SPECIAL-USE CREATE-SPECIAL-USE STATUS=SIZE ESEARCH SEARCHRES WITHIN "
     "CONDSTORE QRESYNC OBJECTID";
-
-sasl::ScramVerifiers VerifiersOf(const store::Login& login, sasl::ScramHash hash) {
-  const bool sha1 = hash == sasl::ScramHash::kSha1;
-  const store::ScramParameters& parameters = sha1 ? login.sha1 : login.sha256;
-  sasl::ScramVerifiers verifiers;
-  verifiers.hash = hash;
-  verifiers.salt = parameters.salt;
-  verifiers.iterations = static_cast<uint32_t>(parameters.iterations);
-  for (const store::Credential& credential : login.credentials) {
-    const store::ScramVerifier& keys = sha1 ? credential.sha1 : credential.sha256;
-    verifiers.keys.push_back(
-        {std::string(keys.stored_key.Reveal()), std::string(keys.server_key.Reveal())});
-  }
-  return verifiers;
-}
-
-// Leaves the credentials that open IMAP.
-void KeepImapCredentials(store::Login* login) {
-  std::erase_if(login->credentials, [](const store::Credential& credential) {
-    return (credential.scopes & store::kScopeImap) == 0;
-  });
-}
 
 }  // namespace
 
@@ -110,8 +84,7 @@ base::Task<Reply> Session::StartTls(std::string tag) {
   Answer(tag, Reply::Ok("Begin TLS negotiation now"));
   co_await Flush();
   input_ = net::Input();
-  absl::Status status =
-      co_await stream_->StartTlsServer(env_->tls, env_->settings.handshake_timeout);
+  absl::Status status = co_await Handshake();
   if (!status.ok()) {
     obs::Log(obs::Level::kInfo, "TLS failed", {{"trace", trace_}, {"error", status}});
     closing_ = true;
@@ -133,21 +106,28 @@ base::Task<Reply> Session::Login(imap::LoginArguments login) {
   if (!MayShowPassword()) {
     co_return Reply::No(imap::code::kPrivacyRequired, "Use TLS first");
   }
-  co_return co_await CheckPassword({std::move(login.user), "", std::move(login.password)});
+  const int64_t directory_seen = env_->presence->directory_seen();
+  login::Step step =
+      co_await env_->authenticator->TryPassword(std::move(login.user), std::move(login.password));
+  Reply reply = co_await Judge(std::move(step), directory_seen);
+  co_return reply;
 }
 
 base::Task<Reply> Session::Authenticate(imap::AuthenticateArguments arguments) {
   if (!MayShowPassword()) {
     co_return Reply::No(imap::code::kPrivacyRequired, "Use TLS first");
   }
-  sasl::Parameters parameters;
-  parameters.server_nonce = base::Base64UrlEncode(env_->random->Bytes(kNonceBytes));
-  auto exchange = sasl::Exchange::Start(arguments.mechanism, parameters);
-  if (exchange == nullptr) co_return Reply::No(imap::code::kCannot, "Unknown mechanism");
-  sasl::Action first = arguments.initial_response
-                           ? exchange->OnResponse(arguments.initial_response->Reveal())
-                           : exchange->OnNoInitialResponse();
-  co_return co_await RunExchange(exchange.get(), std::move(first));
+  const int64_t directory_seen = env_->presence->directory_seen();
+  auto conversation = env_->authenticator->Start(arguments.mechanism);
+  if (conversation == nullptr) co_return Reply::No(imap::code::kCannot, "Unknown mechanism");
+  login::Step step = co_await conversation->Begin(std::move(arguments.initial_response));
+  while (auto* challenge = std::get_if<sasl::Challenge>(&step)) {
+    std::optional<std::string> answer = co_await AskClient(std::move(challenge->data));
+    if (!answer) co_return Reply::Bad("Authentication cancelled");
+    step = co_await conversation->Answer(base::Secret(*answer));
+  }
+  Reply reply = co_await Judge(std::move(step), directory_seen);
+  co_return reply;
 }
 
 // Sends a challenge; the decoded answer, or nullopt when the client gave up or sent nonsense.
@@ -167,83 +147,16 @@ base::Task<std::optional<std::string>> Session::AskClient(std::string challenge)
   co_return *bytes;
 }
 
-base::Task<Reply> Session::RunExchange(sasl::Exchange* exchange, sasl::Action action) {
-  store::Login login;
-  while (true) {
-    if (auto* challenge = std::get_if<sasl::Challenge>(&action)) {
-      std::optional<std::string> answer = co_await AskClient(std::move(challenge->data));
-      if (!answer) co_return Reply::Bad("Authentication cancelled");
-      action = exchange->OnResponse(*answer);
-    } else if (auto* need = std::get_if<sasl::NeedVerifiers>(&action)) {
-      sasl::ScramVerifiers verifiers;
-      absl::StatusOr<store::Login> found =
-          co_await FindScram(need->username, need->hash, &verifiers);
-      if (!found.ok()) co_return Failed(found.status(), "AUTHENTICATE");
-      login = *std::move(found);
-      action = exchange->OnVerifiers(std::move(verifiers));
-    } else if (auto* check = std::get_if<sasl::CheckPassword>(&action)) {
-      co_return co_await CheckPassword(std::move(*check));
-    } else if (auto* proved = std::get_if<sasl::Proved>(&action)) {
-      const bool other =
-          !proved->authorization_id.empty() && proved->authorization_id != proved->username;
-      if (other || login.disabled) co_return co_await LoginFailed("not authorised");
-      co_return LoggedIn(login, "SCRAM");
-    } else {
-      co_return co_await LoginFailed(std::get<sasl::Failure>(action).reason);
-    }
+// The end of an authentication. `directory_seen`: from before it began.
+base::Task<Reply> Session::Judge(login::Step step, int64_t directory_seen) {
+  if (auto* accepted = std::get_if<login::Accepted>(&step)) {
+    co_return co_await LetIn(std::move(*accepted), directory_seen);
   }
-}
-
-// The login of `username`, and what it is proved against; for an unknown one a Login without
-// account and stable fake verifiers.
-base::Task<absl::StatusOr<store::Login>> Session::FindScram(std::string username,
-                                                            sasl::ScramHash hash,
-                                                            sasl::ScramVerifiers* verifiers) {
-  absl::StatusOr<std::optional<store::Login>> found = co_await env_->database->Run(
-      [username](db::Connection& c) { return store::LookupLogin(c, username); });
-  if (!found.ok()) co_return found.status();
-  store::Login login = found->has_value() ? **std::move(found) : store::Login();
-  KeepImapCredentials(&login);
-  *verifiers = VerifiersOf(login, hash);
-  if (verifiers->keys.empty() || verifiers->salt.empty()) {
-    *verifiers =
-        sasl::FakeVerifiers(hash, env_->fake_salt_key, username, store::kDefaultScramIterations);
+  if (auto* refused = std::get_if<login::Refused>(&step)) {
+    co_return co_await LoginFailed(refused->reason);
   }
-  co_return login;
-}
-
-base::Task<Reply> Session::CheckPassword(sasl::CheckPassword check) {
-  struct Verdict {
-    store::Login login;
-    bool right = false;
-  };
-  const std::string username = check.username;
-  // Deriving the keys takes a millisecond of CPU: on a database thread, not on the reactor. An
-  // unknown user costs the same.
-  absl::StatusOr<Verdict> verdict = co_await env_->database->Run(
-      [username, password = std::move(check.password),
-       fake_key = env_->fake_salt_key](db::Connection& c) -> absl::StatusOr<Verdict> {
-        auto found = store::LookupLogin(c, username);
-        if (!found.ok()) return found.status();
-        Verdict result;
-        if (*found) result.login = **std::move(found);
-        KeepImapCredentials(&result.login);
-        auto verifiers = VerifiersOf(result.login, sasl::ScramHash::kSha256);
-        if (verifiers.keys.empty() || verifiers.salt.empty()) {
-          verifiers = sasl::FakeVerifiers(sasl::ScramHash::kSha256, fake_key, username,
-                                          store::kDefaultScramIterations);
-        }
-        result.right = sasl::FindPassword(verifiers, password.Reveal()).has_value();
-        return result;
-      });
-  if (!verdict.ok()) {
-    env_->metrics->logins.At({"unavailable"}).Add();
-    co_return Failed(verdict.status(), "LOGIN");
-  }
-  const bool other = !check.authorization_id.empty() && check.authorization_id != username;
-  if (!verdict->right) co_return co_await LoginFailed("wrong password or no such user");
-  if (other || verdict->login.disabled) co_return co_await LoginFailed("not authorised");
-  co_return LoggedIn(verdict->login, "PLAIN");
+  env_->metrics->logins.At({"unavailable"}).Add();
+  co_return Failed(std::get<absl::Status>(step), "LOGIN");
 }
 
 // Every failure looks the same to the client and comes after the same pause.
@@ -256,17 +169,33 @@ base::Task<Reply> Session::LoginFailed(std::string_view why) {
   co_return Reply::No(imap::code::kAuthenticationFailed, "Authentication failed");
 }
 
-Reply Session::LoggedIn(const store::Login& login, std::string_view mechanism) {
-  account_ = env_->registry->Join(login.account, handle_);
+// Whoever was shut out since `directory_seen` may have been looked for before we joined
+// (hint::Presence), so we look ourselves.
+base::Task<Reply> Session::LetIn(login::Accepted accepted, int64_t directory_seen) {
+  const store::LoginRef us = accepted.login;
+  account_ = env_->registry->Join(us.account, handle_, us.credential);
+  if (env_->presence->directory_seen() != directory_seen) {
+    absl::StatusOr<std::vector<store::LoginRef>> ended = co_await env_->database->Run(
+        [us](db::Connection& c) { return store::EndedLogins(c, {us}); });
+    if (!ended.ok() || !ended->empty()) LeaveAccount();
+    if (!ended.ok()) co_return Failed(ended.status(), "LOGIN");
+    if (!ended->empty()) co_return co_await LoginFailed("not authorised any more");
+  }
   parser_.set_limits(env_->settings.limits);
   env_->metrics->logins.At({"success"}).Add();
   obs::Log(obs::Level::kInfo, "login",
            {{"trace", trace_},
-            {"account", store::ToInt(login.account)},
+            {"account", store::ToInt(us.account)},
             {"client", stream_->peer().ToString()},
-            {"mechanism", mechanism},
+            {"mechanism", accepted.mechanism},
             {"tls", stream_->is_tls()}});
-  return {"OK", "CAPABILITY " + Capabilities(), "Logged in"};
+  co_return Reply{"OK", "CAPABILITY " + Capabilities(), "Logged in"};
+}
+
+void Session::LeaveAccount() {
+  if (account_ == nullptr) return;
+  env_->registry->Leave(account_, handle_, env_->clock->Monotonic());
+  account_ = nullptr;
 }
 
 }  // namespace godwit::imap_gateway

@@ -134,9 +134,9 @@ void ImapClient::Continue(std::string_view bytes) {
   Send(bytes);
 }
 
-void ImapClient::Login(std::string_view user) {
+void ImapClient::Login(std::string_view user, std::string_view password) {
   REQUIRE(Read().starts_with("* OK "));
-  Ok("LOGIN " + std::string(user) + " " + std::string(kPassword));
+  Ok("LOGIN " + std::string(user) + " " + std::string(password));
 }
 
 std::string ImapClient::Append(std::string_view mailbox, std::string_view options,
@@ -206,13 +206,14 @@ Config GatewayFixture::MakeConfig() {
   Config config;
   config.set_hostname("imap.b.example");
   config.add_listeners()->set_listen("127.0.0.1:0");
-  Listener* tls = config.add_listeners();
+  config::v1::Listener* tls = config.add_listeners();
   tls->set_listen("127.0.0.1:0");
   tls->set_implicit_tls(true);
-  const testing::LeafFiles leaf = authority_.Issue({.names = {"imap.b.example"}});
-  Certificate* certificate = config.mutable_tls()->add_certificates();
-  certificate->set_chain_file(leaf.chain_file);
-  certificate->set_key_file(leaf.key_file);
+  public_leaf_ = authority_.Issue({.names = {"imap.b.example"}});
+  config::v1::Certificate* certificate = config.mutable_tls()->add_certificates();
+  certificate->set_chain_file(public_leaf_.chain_file);
+  certificate->set_key_file(public_leaf_.key_file);
+  config.mutable_tls()->mutable_reload_interval()->set_nanos(100'000'000);
   const testing::LeafFiles daemon = authority_.Issue({.names = {"imap-gateway"}});
   config.mutable_rpc_tls()->set_ca_file(authority_.ca_file());
   config.mutable_rpc_tls()->set_certificate_file(daemon.chain_file);
@@ -240,13 +241,19 @@ Config GatewayFixture::MakeConfig() {
 }
 
 void GatewayFixture::AddAccount(const std::string& address) {
+  Must(store::AddAccount(*connection_, address, base::RandomSource::System(), kNow));
+  SetPassword(address, "password", kPassword);
+}
+
+void GatewayFixture::SetPassword(std::string_view address, std::string_view name,
+                                 std::string_view password) {
   auto* random = base::RandomSource::System();
-  const auto id = Must(store::AddAccount(*connection_, address, random, kNow));
+  const store::AccountId id = account(address);
   const auto scram = Must(store::GetOrMakeScramParameters(*connection_, id, random));
-  const auto keys = Must(sasl::MakeScramKeys(sasl::ScramHash::kSha256, kPassword, scram.sha256.salt,
+  const auto keys = Must(sasl::MakeScramKeys(sasl::ScramHash::kSha256, password, scram.sha256.salt,
                                              static_cast<uint32_t>(scram.sha256.iterations)));
   store::NewCredential credential;
-  credential.name = "password";
+  credential.name = name;
   credential.sha256 = {base::Secret(keys.stored_key), base::Secret(keys.server_key)};
   Must(store::SetCredential(*connection_, id, credential, kNow));
 }

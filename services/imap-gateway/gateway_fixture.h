@@ -39,7 +39,7 @@ class ImapClient {
   std::vector<std::string> Ok(std::string_view command);
   // "+ ..." is read, then `bytes` sent.
   void Continue(std::string_view bytes);
-  void Login(std::string_view user);
+  void Login(std::string_view user, std::string_view password = "secret");
   // An APPEND with a literal; the tagged response.
   std::string Append(std::string_view mailbox, std::string_view options, std::string_view message);
 
@@ -66,12 +66,17 @@ class GatewayFixture {
   // Of the listener without TLS.
   uint16_t port() const { return server_->endpoints().front().port; }
   uint16_t tls_port() const { return server_->endpoints().back().port; }
+  testing::CertificateAuthority& authority() { return authority_; }
+  // What the listeners show; its files may be replaced.
+  const testing::LeafFiles& public_leaf() const { return public_leaf_; }
   Server* server() { return server_.get(); }
   db::Connection& connection() { return *connection_; }
   testing::ScratchDatabase& database() { return database_; }
   // Logged in.
   std::unique_ptr<ImapClient> Client(std::string_view user = "alice@b.example");
   store::AccountId account(std::string_view address);
+  // Makes the credential, or replaces the one of this name ("password").
+  void SetPassword(std::string_view address, std::string_view name, std::string_view password);
   // As smtp-ingress would: delivered into INBOX, with fields of its own in front.
   void Deliver(std::string_view address, std::string_view message, std::string_view prefix);
 
@@ -82,6 +87,7 @@ class GatewayFixture {
   testing::ScratchDatabase database_;
   std::unique_ptr<db::Connection> connection_;
   testing::CertificateAuthority authority_;
+  testing::LeafFiles public_leaf_;
   runtime::Context context_;
   std::unique_ptr<Server> server_;
 };

@@ -4,6 +4,8 @@
 
 #include "libs/base/ascii.h"
 #include "libs/base/status.h"
+#include "libs/obs/log.h"
+#include "services/imap-gateway/copy.h"
 #include "services/imap-gateway/session.h"
 
 namespace godwit::imap_gateway {
@@ -82,6 +84,9 @@ base::Task<Reply> Session::Create(imap::CreateArguments create) {
   if (made.status().code() == absl::StatusCode::kInvalidArgument) {
     co_return Reply::No(imap::code::kCannot, "Mailbox can not have this name");
   }
+  if (made.status().code() == absl::StatusCode::kOutOfRange) {
+    co_return Reply::No(imap::code::kLimit, "Too many mailboxes");
+  }
   if (!made.ok()) co_return Failed(made.status(), "CREATE");
   Announce(made->change);
   // RFC 8474 §4.2.
@@ -93,18 +98,39 @@ base::Task<Reply> Session::Delete(std::string wire) {
   auto name = MailboxName(wire);
   if (!name.ok()) co_return Reply::No(imap::code::kNonExistent, "No such mailbox");
   if (*name == imap::kInbox) co_return Reply::No(imap::code::kCannot, "INBOX can not be deleted");
-  absl::StatusOr<store::Change> change = co_await env_->database->Run(
+  absl::StatusOr<store::MailboxDeletion> gone = co_await env_->database->Run(
       [account = account_->id, path = *name, now = env_->clock->Now()](db::Connection& c) {
         return store::DeleteMailbox(c, account, path, now);
       });
-  if (change.status().code() == absl::StatusCode::kFailedPrecondition) {
+  if (gone.status().code() == absl::StatusCode::kFailedPrecondition) {
     co_return Reply::No(imap::code::kHasChildren, "Mailbox has children");
   }
-  if (!change.ok()) co_return Failed(change.status(), "DELETE");
+  if (!gone.ok()) co_return Failed(gone.status(), "DELETE");
   // RFC 9051 §6.3.5: our own selected mailbox is closed with it, but not when it stays.
   if (selected_ != nullptr && selected_->path == *name) CloseSelected(true);
-  Announce(*change);
+  Announce(gone->change);
+  if (gone->doomed != store::MailboxId::kNone) co_await Purge(gone->doomed);
   co_return Reply::Ok("Delete completed");
+}
+
+// The rest of a large mailbox that is deleted. Nobody sees it any more: where this fails, the sweep
+// goes on with it.
+base::Task<void> Session::Purge(store::MailboxId doomed) {
+  store::Purged purged;
+  while (!purged.done && !closing_) {
+    absl::StatusOr<store::Purged> next = co_await env_->database->Run(
+        [account = account_->id, doomed, now = env_->clock->Now()](db::Connection& c) {
+          return store::PurgeMailbox(c, account, doomed, now);
+        });
+    if (!next.ok()) {
+      obs::Log(obs::Level::kWarning, "DELETE left to the sweep",
+               {{"trace", trace_}, {"error", next.status()}});
+      break;
+    }
+    if (next->change.modseq == 0) next->change = std::move(purged.change);
+    purged = *std::move(next);
+  }
+  Announce(purged.change);
 }
 
 base::Task<Reply> Session::Rename(imap::RenameArguments rename) {
@@ -116,23 +142,45 @@ base::Task<Reply> Session::Rename(imap::RenameArguments rename) {
   if (!imap::CheckNewMailboxName(*to).ok()) {
     co_return Reply::No(imap::code::kCannot, "Mailbox can not have this name");
   }
+  if (*from == imap::kInbox) co_return co_await RenameInbox(*std::move(to));
   absl::StatusOr<store::MailboxChange> change = co_await env_->database->Run(
       [account = account_->id, from = *from, to = *to, now = env_->clock->Now()](
           db::Connection& c) { return store::RenameMailbox(c, account, from, to, now); });
-  const auto code = change.status().code();
-  if (code == absl::StatusCode::kFailedPrecondition || code == absl::StatusCode::kInvalidArgument) {
-    co_return Reply::No(imap::code::kCannot, "Mailbox can not get this name");
-  }
-  if (!change.ok()) co_return Failed(change.status(), "RENAME");
+  if (!change.ok()) co_return RenameFailed(change.status());
   Announce(change->change);
   // The mailbox that we have open keeps its id; its name may be below the renamed one.
-  if (selected_ != nullptr && *from != imap::kInbox) {
+  if (selected_ != nullptr) {
     const bool same = selected_->path == *from;
     if (same || imap::IsBelow(selected_->path, *from)) {
       selected_->path.replace(0, from->size(), *to);
     }
   }
   co_return Reply::Ok("Rename completed");
+}
+
+// RFC 9051 §6.3.6: the messages of INBOX move to a new mailbox. Page by page, as MOVE: after a
+// failure some are here and some there.
+base::Task<Reply> Session::RenameInbox(std::string to) {
+  absl::StatusOr<store::InboxRename> rename = co_await env_->database->Run(
+      [account = account_->id, to = std::move(to), now = env_->clock->Now()](db::Connection& c) {
+        return store::BeginInboxRename(c, account, to, now);
+      });
+  if (!rename.ok()) co_return RenameFailed(rename.status());
+  Announce(rename->made.change);
+  CopyRun run = {rename->inbox, rename->made.mailbox, /*move=*/true, rename->uids, {}, {}};
+  absl::Status moved = co_await CopyPages(&run);
+  if (!moved.ok()) co_return Failed(moved, "RENAME");
+  co_return Reply::Ok("Rename completed");
+}
+
+Reply Session::RenameFailed(const absl::Status& status) {
+  switch (status.code()) {
+    case absl::StatusCode::kFailedPrecondition:
+    case absl::StatusCode::kInvalidArgument:
+      return Reply::No(imap::code::kCannot, "Mailbox can not get this name");
+    case absl::StatusCode::kOutOfRange: return Reply::No(imap::code::kLimit, "Too many mailboxes");
+    default: return Failed(status, "RENAME");
+  }
 }
 
 base::Task<Reply> Session::Subscribe(std::string wire, bool subscribe) {
@@ -144,6 +192,9 @@ base::Task<Reply> Session::Subscribe(std::string wire, bool subscribe) {
           db::Connection& c) { return store::SetSubscribed(c, account, path, subscribe, now); });
   if (change.status().code() == absl::StatusCode::kInvalidArgument) {
     co_return Reply::No(imap::code::kCannot, "Bad mailbox name");
+  }
+  if (change.status().code() == absl::StatusCode::kOutOfRange) {
+    co_return Reply::No(imap::code::kLimit, "Too many subscriptions");
   }
   if (!change.ok()) co_return Failed(change.status(), "SUBSCRIBE");
   Announce(*change);

@@ -44,9 +44,14 @@ TEST_CASE("IDLE tells what the store could not tell at once", "[imap-gateway][co
 TEST_CASE("A refused APPEND leaves no staged body", "[imap-gateway][component]") {
   GatewayFixture gateway;
   auto client = gateway.Client();
-  REQUIRE(gateway.connection().ExecuteScript("UPDATE accounts SET quota_bytes = 1000").ok());
   const std::string large = "Subject: x\r\n\r\n" + Repeat("a line of the body\r\n", 100'000);
-  CHECK(client->Append("INBOX", "", large) == "NO [OVERQUOTA] Over quota");
+  client->Send("a APPEND INBOX {" + std::to_string(large.size()) + "}\r\n");
+  REQUIRE(client->Read().starts_with("+ "));
+  // The room goes while the message comes.
+  client->Send(large.substr(0, 1'000'000));
+  REQUIRE(gateway.connection().ExecuteScript("UPDATE accounts SET quota_bytes = 1000").ok());
+  client->Send(large.substr(1'000'000) + "\r\n");
+  CHECK(client->Read() == "a NO [OVERQUOTA] Over quota");
   CHECK(gateway.database().Ask("SELECT count(*) FROM staged_blobs") == "0");
 }
 

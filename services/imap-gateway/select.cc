@@ -153,13 +153,8 @@ void Session::CloseSelected(bool tell) {
 base::Task<Reply> Session::Close() {
   if (!selected_->read_only) {
     // RFC 9051 §6.4.1: \Deleted messages go, without being told.
-    absl::StatusOr<store::ExpungeResult> result = co_await env_->database->Run(
-        [account = account_->id, mailbox = selected_->mailbox,
-         uids = ToRanges(selected_->uids.get()), now = env_->clock->Now()](db::Connection& c) {
-          return store::ExpungeEntries(c, account, mailbox, uids, now);
-        });
-    if (!result.ok()) co_return Failed(result.status(), "CLOSE");
-    Announce(result->change);
+    absl::Status removed = co_await RemoveDeleted(ToRanges(selected_->uids.get()));
+    if (!removed.ok()) co_return Failed(removed, "CLOSE");
   }
   CloseSelected(false);
   co_return Reply::Ok("Close completed");

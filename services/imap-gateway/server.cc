@@ -5,13 +5,15 @@
 #include <utility>
 
 #include "absl/time/clock.h"
+#include "libs/admin/admin.h"
 #include "libs/base/random.h"
 #include "libs/base/status.h"
+#include "libs/hint/hint_service.h"
 #include "libs/obs/log.h"
+#include "libs/runtime/config_sections.h"
 #include "libs/runtime/units.h"
 #include "libs/store/credentials.h"
-#include "libs/store/migrate.h"
-#include "services/imap-gateway/rpc_service.h"
+#include "libs/store/ready.h"
 #include "services/imap-gateway/session.h"
 
 namespace godwit::imap_gateway {
@@ -27,14 +29,6 @@ base::Task<void> RunSession(std::unique_ptr<net::Stream> stream, Environment* en
   co_await session.Run();
 }
 
-rpc::TlsFiles TlsFilesOf(const config::v1::RpcTls& tls) {
-  rpc::TlsFiles files;
-  files.ca_file = tls.ca_file();
-  files.certificate_file = tls.certificate_file();
-  files.key_file = tls.key_file();
-  return files;
-}
-
 }  // namespace
 
 Server::Server(Config config, runtime::Context* context)
@@ -43,6 +37,7 @@ Server::Server(Config config, runtime::Context* context)
 Server::~Server() { Drain(absl::ZeroDuration()); }
 
 absl::Status Server::Start() {
+  GODWIT_ASSIGN_OR_RETURN(keeper_, certificates::Keep(config_, &certificates_));
   GODWIT_RETURN_IF_ERROR(OpenTls());
   net::ReactorPool::Options options;
   options.threads = config_.limits().threads();
@@ -50,7 +45,7 @@ absl::Status Server::Start() {
   GODWIT_RETURN_IF_ERROR(OpenDatabase());
 
   hint::HintSenderOptions hints;
-  hints.tls = TlsFilesOf(config_.rpc_tls());
+  hints.tls = runtime::MakeRpcTls(config_.rpc_tls());
   hints_ = std::make_unique<hint::HintSender>(hints, reactors_->at(0));
   GODWIT_RETURN_IF_ERROR(StartRpc());
 
@@ -65,7 +60,11 @@ absl::Status Server::Start() {
   environment_.metrics = &metrics_;
   GODWIT_RETURN_IF_ERROR(reactors_->at(0)->RunUntilDone(presence_->Register()));
   base::SpawnOn(reactors_->at(0), presence_->Run());
-  for (const Listener& listener : config_.listeners()) {
+  if (config_.has_tls()) {
+    const absl::Duration interval = runtime::ToDuration(config_.tls().reload_interval());
+    base::SpawnOn(reactors_->at(0), certificates_.Run(reactors_->at(0), interval));
+  }
+  for (const config::v1::Listener& listener : config_.listeners()) {
     GODWIT_RETURN_IF_ERROR(StartListener(listener));
   }
   return absl::OkStatus();
@@ -73,48 +72,40 @@ absl::Status Server::Start() {
 
 absl::Status Server::OpenTls() {
   if (!config_.has_tls()) return absl::OkStatus();
-  net::TlsServerOptions options;
-  for (const Certificate& certificate : config_.tls().certificates()) {
-    net::TlsCertificate files;
-    files.chain_file = certificate.chain_file();
-    files.key_file = certificate.key_file();
-    options.certificates.push_back(std::move(files));
-  }
+  net::TlsServerOptions options = runtime::MakeTlsOptions(config_.tls());
   options.alpn = {"imap"};
   GODWIT_ASSIGN_OR_RETURN(environment_.tls, net::TlsContext::NewServer(std::move(options)));
+  certificates_.Add(environment_.tls);
   return absl::OkStatus();
 }
 
 absl::Status Server::OpenDatabase() {
-  db::PoolOptions options;
-  options.connect.conninfo = config_.database().conninfo();
-  options.connect.application_name = context_->name;
-  options.connect.statement_timeout = runtime::ToDuration(config_.database().statement_timeout());
-  options.threads = static_cast<int>(config_.database().threads());
-  options.queue_timeout = runtime::ToDuration(config_.database().queue_timeout());
-  database_ = std::make_unique<db::Pool>(options);
+  database_ =
+      std::make_unique<db::Pool>(runtime::MakePoolOptions(config_.database(), context_->name));
   deliverer_ = std::make_unique<store::Deliverer>(database_.get());
   // The schema must fit before we are ready.
-  absl::Status schema = reactors_->at(0)->RunUntilDone(
-      database_->Run([](db::Connection& c) { return store::CheckSchema(c); }));
-  GODWIT_RETURN_IF_ERROR(schema);
-  GODWIT_ASSIGN_OR_RETURN(environment_.fake_salt_key,
+  GODWIT_RETURN_IF_ERROR(store::AwaitSchema(database_.get(), context_->clock));
+  GODWIT_ASSIGN_OR_RETURN(base::Secret fake_salt_key,
                           reactors_->at(0)->RunUntilDone(database_->Run(
                               [](db::Connection& c) { return store::FakeSaltKey(c); })));
+  authenticator_ = std::make_unique<login::Authenticator>(
+      database_.get(), std::move(fake_salt_key), store::kScopeImap, base::RandomSource::System());
+  environment_.authenticator = authenticator_.get();
   return absl::OkStatus();
 }
 
 absl::Status Server::StartRpc() {
   rpc::ServerOptions options;
   options.address = config_.rpc().listen();
-  options.tls = TlsFilesOf(config_.rpc_tls());
-  options.callers = Callers();
-  service_ = NewRpcService(&registry_, &metrics_);
+  options.tls = runtime::MakeRpcTls(config_.rpc_tls());
+  options.callers = hint::HintCallers();
+  service_ = hint::NewHintService(&registry_, &metrics_.hints);
+  admin::AddTo(context_, &options, [this] { return static_cast<int64_t>(registry_.size()); });
   GODWIT_ASSIGN_OR_RETURN(rpc_, rpc::Server::Start(std::move(options), {service_.get()}));
   context_->on_ready = [this](bool ready) {
     if (rpc_ != nullptr) rpc_->SetServing(ready);
   };
-  PresenceOptions presence;
+  hint::PresenceOptions presence;
   presence.address = config_.hint_address();
   if (presence.address.empty()) {
     const auto listen = runtime::ParseEndpoint(config_.rpc().listen());
@@ -123,23 +114,16 @@ absl::Status Server::StartRpc() {
     presence.address =
         (v6 ? "[" + listen->host + "]" : listen->host) + ":" + std::to_string(rpc_->port());
   }
-  presence_ = std::make_unique<Presence>(presence, database_.get(), &registry_, context_->clock,
-                                         base::RandomSource::System(), &metrics_);
+  presence_ = std::make_unique<hint::Presence>(
+      presence, database_.get(), &registry_, context_->clock, base::RandomSource::System(),
+      hint::PresenceMetrics{&metrics_.accounts, &metrics_.healed});
   return absl::OkStatus();
 }
 
-absl::Status Server::StartListener(const Listener& config) {
-  if (config.implicit_tls() && environment_.tls == nullptr) {
-    return base::InvalidArgument("a listener with implicit_tls needs the section tls");
-  }
-  net::ListenOptions options;
-  GODWIT_ASSIGN_OR_RETURN(options.endpoint, net::Endpoint::Parse(config.listen()));
-  options.max_connections = config_.limits().connections();
-  options.proxy_protocol = config.proxy_protocol();
-  for (const std::string& source : config.proxy_sources()) {
-    GODWIT_ASSIGN_OR_RETURN(net::Network network, net::Network::Parse(source));
-    options.proxy_sources.push_back(network);
-  }
+absl::Status Server::StartListener(const config::v1::Listener& config) {
+  GODWIT_ASSIGN_OR_RETURN(net::ListenOptions options,
+                          runtime::MakeListenOptions(config, config_.limits().connections(),
+                                                     environment_.tls != nullptr));
   const bool implicit_tls = config.implicit_tls();
   GODWIT_ASSIGN_OR_RETURN(
       std::unique_ptr<net::Listener> listener,
@@ -181,9 +165,7 @@ std::vector<net::Endpoint> Server::endpoints() const {
   return all;
 }
 
-absl::Status Server::Reload() {
-  return environment_.tls == nullptr ? absl::OkStatus() : environment_.tls->Reload();
-}
+absl::Status Server::Reload() { return certificates_.Check(); }
 
 void Server::Drain(absl::Duration grace) {
   if (std::exchange(drained_, true) || reactors_ == nullptr) return;

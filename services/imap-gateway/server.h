@@ -7,8 +7,13 @@
 #include <vector>
 
 #include "absl/status/status.h"
+#include "libs/certificates/keeper.h"
 #include "libs/db/pool.h"
 #include "libs/hint/hint_sender.h"
+#include "libs/hint/presence.h"
+#include "libs/hint/registry.h"
+#include "libs/login/login.h"
+#include "libs/net/certificate_watch.h"
 #include "libs/net/listener.h"
 #include "libs/net/reactor.h"
 #include "libs/rpc/server.h"
@@ -16,8 +21,6 @@
 #include "libs/store/deliverer.h"
 #include "services/imap-gateway/config.pb.h"
 #include "services/imap-gateway/metrics.h"
-#include "services/imap-gateway/presence.h"
-#include "services/imap-gateway/registry.h"
 #include "services/imap-gateway/settings.h"
 
 namespace grpc {
@@ -42,18 +45,21 @@ class Server : public runtime::Service {
   absl::Status OpenDatabase();
   absl::Status OpenTls();
   absl::Status StartRpc();
-  absl::Status StartListener(const Listener& config);
+  absl::Status StartListener(const config::v1::Listener& config);
   Settings MakeSettings() const;
 
   const Config config_;
   runtime::Context* const context_;
   Metrics metrics_;
-  Registry registry_;
+  hint::Registry registry_;
+  net::CertificateWatch certificates_;
+  std::unique_ptr<certificates::Keeper> keeper_;
   std::unique_ptr<db::Pool> database_;
   std::unique_ptr<store::Deliverer> deliverer_;
+  std::unique_ptr<login::Authenticator> authenticator_;
   std::unique_ptr<net::ReactorPool> reactors_;
   std::unique_ptr<hint::HintSender> hints_;
-  std::unique_ptr<Presence> presence_;
+  std::unique_ptr<hint::Presence> presence_;
   Environment environment_;
   std::unique_ptr<grpc::Service> service_;
   std::unique_ptr<rpc::Server> rpc_;

@@ -20,6 +20,8 @@ constexpr absl::Duration kLeastWait = absl::Milliseconds(1);
 // What the store could not tell an idling session is asked again after 1, 2, 4 ... 64 seconds.
 constexpr absl::Duration kSyncRetry = absl::Seconds(1);
 constexpr int kMaxDoublings = 6;
+// Whose login is good no more is told so this often (a moment apart) before he is cut off.
+constexpr int kLockedOutPatience = 2;
 // A session computes for this long at a time.
 constexpr absl::Duration kSlice = absl::Milliseconds(5);
 
@@ -45,7 +47,7 @@ bool AsksForNews(Verb verb) {
 Session::Session(std::unique_ptr<net::Stream> stream, Environment* environment, bool implicit_tls)
     : stream_(std::move(stream)),
       env_(environment),
-      handle_(std::make_shared<SessionHandle>(stream_->reactor(), this)),
+      handle_(std::make_shared<hint::SessionHandle>(stream_->reactor(), this)),
       parser_(environment->settings.limits_before_login),
       began_(environment->clock->Monotonic()),
       heard_(began_),
@@ -58,7 +60,7 @@ Session::Session(std::unique_ptr<net::Stream> stream, Environment* environment, 
 Session::~Session() {
   handle_->session = nullptr;
   if (idling_) env_->metrics->idling.Add(-1);
-  if (account_ != nullptr) env_->registry->Leave(account_, handle_, env_->clock->Monotonic());
+  LeaveAccount();
   env_->registry->Remove(handle_);
   env_->metrics->sessions.Add(-1);
 }
@@ -67,11 +69,18 @@ void Session::OnChange() { stream_->Wake(); }
 
 void Session::OnDrain() {
   draining_ = true;
+  // Nobody can be told BYE yet, and a handshake waits for its client alone.
+  if (handshaking_) stream_->Close();
   stream_->Wake();
 }
 
 void Session::OnLockedOut() {
-  locked_out_ = true;
+  // What is in progress may take long, or its client takes nothing.
+  if (++locked_out_ > kLockedOutPatience) {
+    if (!closing_) env_->metrics->byes.At({"locked"}).Add();
+    closing_ = true;
+    stream_->Close();
+  }
   stream_->Wake();
 }
 
@@ -86,13 +95,21 @@ base::Task<void> Session::Run() {
 base::Task<absl::Status> Session::Open() {
   trace_ = env_->random->Token(10);
   if (implicit_tls_) {
-    absl::Status status =
-        co_await stream_->StartTlsServer(env_->tls, env_->settings.handshake_timeout);
+    absl::Status status = co_await Handshake();
     if (!status.ok()) co_return status;
   }
   imap::AppendUntagged(&out_, "OK", "CAPABILITY " + Capabilities(),
                        env_->settings.hostname + " Godwit ready");
   co_return absl::OkStatus();
+}
+
+base::Task<absl::Status> Session::Handshake() {
+  if (draining_) co_return base::Cancelled("the server shuts down");
+  handshaking_ = true;
+  absl::Status status =
+      co_await stream_->StartTlsServer(env_->tls, env_->settings.handshake_timeout);
+  handshaking_ = false;
+  co_return status;
 }
 
 base::Task<void> Session::Loop() {
@@ -132,8 +149,8 @@ base::Task<void> Session::OnWoken() {
     Bye("drain", "Server shuts down, please reconnect");
     co_return;
   }
-  if (locked_out_ && append_ == nullptr && parser_.empty()) {
-    Bye("locked", "Account is not available any more");
+  if (locked_out_ > 0) {
+    Bye("locked", "This login is not valid any more");
     co_return;
   }
   if (idling_ && selected_ != nullptr) co_await CatchUp(true, false);
@@ -155,8 +172,8 @@ base::Task<void> Session::Consume() {
     co_await OnEvent(std::move(event));
     co_await FlushIfLong();
     // Between pipelined commands.
-    const bool ends = draining_ || locked_out_;
-    if (ends && append_ == nullptr && parser_.empty()) co_await OnWoken();
+    const bool drains = draining_ && append_ == nullptr && parser_.empty();
+    if (drains || locked_out_ > 0) co_await OnWoken();
   }
 }
 

@@ -30,9 +30,9 @@
 #include "libs/imap/mailbox_name.h"
 #include "libs/imap/response_writer.h"
 #include "libs/imap/section.h"
+#include "libs/login/login.h"
 #include "libs/mime/structure.h"
 #include "libs/net/stream.h"
-#include "libs/sasl/exchange.h"
 #include "libs/store/credentials.h"
 #include "libs/store/entries.h"
 #include "libs/store/mailbox.h"
@@ -57,9 +57,10 @@ struct Reply {
 struct FetchPlan;       // fetch.h
 struct FetchedMessage;  // fetch.h
 struct SearchRun;       // search.cc
+struct CopyRun;         // copy.h
 struct AppendState;     // append.h
 
-class Session : public Wakeable {
+class Session : public hint::Wakeable {
  public:
   Session(std::unique_ptr<net::Stream> stream, Environment* environment, bool implicit_tls);
   ~Session() override;
@@ -75,6 +76,7 @@ class Session : public Wakeable {
   // ---- session.cc: the loop
   base::Task<absl::Status> Open();
   base::Task<void> Loop();
+  base::Task<absl::Status> Handshake();
   base::Task<void> OnWoken();
   base::Task<void> OnSilence();
   base::Task<void> Consume();
@@ -113,18 +115,19 @@ class Session : public Wakeable {
   base::Task<Reply> Login(imap::LoginArguments login);
   base::Task<Reply> Authenticate(imap::AuthenticateArguments arguments);
   base::Task<std::optional<std::string>> AskClient(std::string challenge);
-  base::Task<Reply> RunExchange(sasl::Exchange* exchange, sasl::Action action);
-  base::Task<Reply> CheckPassword(sasl::CheckPassword check);
-  base::Task<absl::StatusOr<store::Login>> FindScram(std::string username, sasl::ScramHash hash,
-                                                     sasl::ScramVerifiers* verifiers);
+  base::Task<Reply> Judge(login::Step step, int64_t directory_seen);
   base::Task<Reply> LoginFailed(std::string_view why);
-  Reply LoggedIn(const store::Login& login, std::string_view mechanism);
+  base::Task<Reply> LetIn(login::Accepted accepted, int64_t directory_seen);
+  void LeaveAccount();
 
   // ---- mailbox.cc
   absl::StatusOr<std::string> MailboxName(std::string_view wire) const;
   base::Task<Reply> Create(imap::CreateArguments create);
   base::Task<Reply> Delete(std::string wire);
+  base::Task<void> Purge(store::MailboxId doomed);
   base::Task<Reply> Rename(imap::RenameArguments rename);
+  base::Task<Reply> RenameInbox(std::string to);
+  Reply RenameFailed(const absl::Status& status);
   base::Task<Reply> Subscribe(std::string wire, bool subscribe);
   base::Task<Reply> Status(imap::StatusArguments status);
   Reply Namespace();
@@ -148,6 +151,8 @@ class Session : public Wakeable {
   void CloseSelected(bool tell);
   base::Task<Reply> Close();
   Reply Unselect();
+  // Removes what has \Deleted among `uids`.
+  base::Task<absl::Status> RemoveDeleted(store::UidRanges uids);
 
   // ---- sync.cc: what changed
   void Announce(const store::Change& change);
@@ -166,6 +171,9 @@ class Session : public Wakeable {
 
   // ---- append.cc
   base::Task<void> BeginAppend(imap::AppendStart start);
+  std::optional<Reply> RefuseAppend(const imap::AppendStart& start) const;
+  base::Task<std::optional<Reply>> FindAppendTarget(const imap::AppendStart* start,
+                                                    store::MailboxId* mailbox);
   base::Task<void> ContinueAppend(std::string_view bytes);
   base::Task<void> EndAppend(std::string tag);
   base::Task<void> AbandonAppend();
@@ -205,6 +213,8 @@ class Session : public Wakeable {
 
   // ---- copy.cc
   base::Task<Reply> Copy(imap::CopyArguments copy, bool move);
+  base::Task<absl::Status> CopyPages(CopyRun* run);
+  base::Task<void> UndoCopy(const CopyRun* run);
   base::Task<Reply> Expunge(imap::ExpungeArguments expunge);
 
   // ---- idle
@@ -212,25 +222,26 @@ class Session : public Wakeable {
 
   std::unique_ptr<net::Stream> stream_;
   Environment* const env_;
-  std::shared_ptr<SessionHandle> handle_;
+  std::shared_ptr<hint::SessionHandle> handle_;
   imap::CommandParser parser_;
   net::Input input_;       // what was read and is not used up
   std::string_view rest_;  // its unused end
   std::string out_;        // responses that are not sent yet
   std::string idle_tag_;   // of IDLE, while it runs
 
-  std::shared_ptr<Account> account_;     // set when authenticated
-  std::unique_ptr<Selected> selected_;   // set when selected
-  std::unique_ptr<AppendState> append_;  // set within APPEND
-  absl::Duration began_;                 // when the client connected, monotonic
-  absl::Duration heard_;                 // when what it sent last was done
-  int failures_ = 0;                     // logins
-  int missed_syncs_ = 0;                 // in a row
-  int errors_ = 0;                       // malformed commands in a row
+  std::shared_ptr<hint::Account> account_;  // set when authenticated
+  std::unique_ptr<Selected> selected_;      // set when selected
+  std::unique_ptr<AppendState> append_;     // set within APPEND
+  absl::Duration began_;                    // when the client connected, monotonic
+  absl::Duration heard_;                    // when what it sent last was done
+  int failures_ = 0;                        // logins
+  int missed_syncs_ = 0;                    // in a row
+  int errors_ = 0;                          // malformed commands in a row
   bool implicit_tls_ = false;
   bool closing_ = false;
   bool draining_ = false;
-  bool locked_out_ = false;  // the account was disabled or removed
+  bool handshaking_ = false;
+  int locked_out_ = 0;  // how often we were told that the login is good no more
   bool idling_ = false;
   bool rev2_ = false;       // ENABLE IMAP4rev2
   bool condstore_ = false;  // RFC 7162 §3.1

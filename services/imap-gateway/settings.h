@@ -8,15 +8,15 @@
 #include "absl/time/time.h"
 #include "libs/base/clock.h"
 #include "libs/base/random.h"
-#include "libs/base/secret.h"
 #include "libs/db/pool.h"
 #include "libs/hint/hint_sender.h"
+#include "libs/hint/presence.h"
+#include "libs/hint/registry.h"
 #include "libs/imap/limits.h"
+#include "libs/login/login.h"
 #include "libs/net/tls_context.h"
 #include "libs/store/deliverer.h"
 #include "services/imap-gateway/metrics.h"
-#include "services/imap-gateway/presence.h"
-#include "services/imap-gateway/registry.h"
 
 namespace godwit::imap_gateway {
 
@@ -39,12 +39,12 @@ struct Settings {
 struct Environment {
   Settings settings;
   std::shared_ptr<net::TlsContext> tls;  // null: no TLS
-  base::Secret fake_salt_key;
+  const login::Authenticator* authenticator = nullptr;
   db::Pool* database = nullptr;
   store::Deliverer* deliverer = nullptr;
   hint::HintSender* hints = nullptr;
-  Registry* registry = nullptr;
-  Presence* presence = nullptr;
+  hint::Registry* registry = nullptr;
+  hint::Presence* presence = nullptr;
   const base::Clock* clock = nullptr;
   base::RandomSource* random = nullptr;
   Metrics* metrics = nullptr;

@@ -55,7 +55,7 @@ base::Task<Reply> Session::Store(imap::StoreArguments store) {
                                       change, now = env_->clock->Now()](db::Connection& c) {
           return store::StoreFlags(c, account, mailbox, page, change, now);
         });
-    if (result.status().code() == absl::StatusCode::kResourceExhausted) {
+    if (result.status().code() == absl::StatusCode::kOutOfRange) {
       co_return Reply::No(imap::code::kLimit, "Too many keywords");
     }
     if (!result.ok()) co_return Failed(result.status(), "STORE");

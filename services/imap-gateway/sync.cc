@@ -19,7 +19,7 @@ void Session::Announce(const store::Change& change) {
   if (change.modseq == 0) return;
   env_->registry->Changed(account_->id, change.modseq, handle_.get());
   std::vector<std::string> elsewhere = change.watchers;
-  std::erase(elsewhere, env_->presence->address());
+  std::erase(elsewhere, env_->presence->watcher());
   if (!elsewhere.empty() && env_->hints != nullptr) {
     env_->hints->Send(store::ToInt(account_->id), change.modseq, elsewhere);
   }

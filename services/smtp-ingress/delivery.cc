@@ -8,7 +8,7 @@
 namespace godwit::smtp_ingress {
 
 MessageDelivery::MessageDelivery(Services* services, store::AccountId owner)
-    : services_(services), owner_(owner), memory_(services) {}
+    : services_(services), owner_(owner), memory_(services->memory) {}
 
 base::Task<absl::Status> MessageDelivery::Feed(std::string_view bytes) {
   message_.Feed(bytes);

@@ -15,8 +15,8 @@
 #include "libs/base/task.h"
 #include "libs/ingest/incoming_message.h"
 #include "libs/smtp/path.h"
+#include "libs/smtpd/memory.h"
 #include "libs/store/delivery.h"
-#include "services/smtp-ingress/memory_share.h"
 #include "services/smtp-ingress/services.h"
 
 namespace godwit::smtp_ingress {
@@ -56,7 +56,7 @@ class MessageDelivery {
   const store::AccountId owner_;
   ingest::IncomingMessage message_;
   std::optional<store::StagedBlob> staged_;
-  MemoryShare memory_;
+  smtpd::MemoryShare memory_;
 };
 
 }  // namespace godwit::smtp_ingress

@@ -6,6 +6,7 @@
 #include "libs/runtime/yaml_config.h"
 #include "libs/store/check.h"
 #include "libs/store/mailbox.h"
+#include "libs/testing/rpc_peer.h"
 
 namespace godwit::smtp_ingress {
 namespace {
@@ -73,7 +74,8 @@ IngressFixture::IngressFixture()
   verifier.response.set_received_spf("none (mx.y.example: nothing)");
   StartVerifier();
   gateway_server_ =
-      StartRpc("imap-gateway", {{"/godwit.hint.v1.Hints/Hint", {"smtp-ingress"}}}, &gateway, 0);
+      testing::StartRpcPeer(authority, authority.Issue({.names = {"imap-gateway"}}),
+                            {{"/godwit.hint.v1.Hints/Hint", {"smtp-ingress"}}}, &gateway);
   gateway_port = gateway_server_->port();
 }
 
@@ -87,24 +89,12 @@ IngressFixture::~IngressFixture() {
   thread.join();
 }
 
-std::unique_ptr<rpc::Server> IngressFixture::StartRpc(const std::string& name,
-                                                      const rpc::Callers& callers,
-                                                      grpc::Service* service, uint16_t port) {
-  const testing::LeafFiles leaf =
-      name == "auth-verifier" ? verifier_leaf_ : authority.Issue({.names = {name}});
-  rpc::ServerOptions options;
-  options.address = "127.0.0.1:" + std::to_string(port);
-  options.tls.ca_file = authority.ca_file();
-  options.tls.certificate_file = leaf.chain_file;
-  options.tls.key_file = leaf.key_file;
-  options.callers = callers;
-  return Must(rpc::Server::Start(std::move(options), {service}));
-}
-
 void IngressFixture::StartVerifier() {
-  verifier_server_ = StartRpc("auth-verifier",
-                              {{"/godwit.auth_verifier.v1.AuthVerifier/Verify", {"smtp-ingress"}}},
-                              &verifier, verifier_port_);
+  verifier_server_ =
+      testing::StartRpcPeer(authority, verifier_leaf_,
+                            {{"/godwit.auth_verifier.v1.AuthVerifier/Verify", {"smtp-ingress"}},
+                             {"/godwit.auth_verifier.v1.AuthVerifier/Sign", {}}},
+                            &verifier, verifier_port_);
   verifier_port_ = verifier_server_->port();
 }
 
@@ -114,6 +104,7 @@ std::string IngressFixture::BaseConfig() const {
          listener +
          "]\n"
          "internal: {listen: \"127.0.0.1:0\"}\n"
+         "rpc: {listen: \"127.0.0.1:0\"}\n"
          "tls:\n"
          "  certificates: [{chain_file: \"" +
          public_leaf.chain_file + "\", key_file: \"" + public_leaf.key_file +

@@ -20,22 +20,18 @@
 #include "libs/store/admin.h"
 #include "libs/store/entries.h"
 #include "libs/testing/certificates.h"
+#include "libs/testing/must.h"
 #include "libs/testing/scratch_database.h"
+#include "libs/testing/smtp_client.h"
 #include "proto/godwit/auth_verifier/v1/auth_verifier.grpc.pb.h"
 #include "proto/godwit/hint/v1/hint.grpc.pb.h"
 #include "services/smtp-ingress/server.h"
-#include "services/smtp-ingress/smtp_client.h"
 
 namespace godwit::smtp_ingress {
 
-template <typename T>
-T Must(absl::StatusOr<T> result) {
-  if (!result.ok()) FAIL(base::ToString(result.status()));
-  return *std::move(result);
-}
-inline void MustOk(const absl::Status& status) {
-  if (!status.ok()) FAIL(base::ToString(status));
-}
+using testing::Must;
+using testing::MustOk;
+using testing::SmtpClient;
 
 // Remembers what it was asked and answers `response`, or fails.
 class ScriptedVerifier : public auth_verifier::v1::AuthVerifier::CallbackService {
@@ -111,8 +107,6 @@ class IngressFixture {
 
  private:
   std::string BaseConfig() const;
-  std::unique_ptr<rpc::Server> StartRpc(const std::string& name, const rpc::Callers& callers,
-                                        grpc::Service* service, uint16_t port);
 
   testing::LeafFiles verifier_leaf_;
   testing::LeafFiles ingress_leaf_;

@@ -11,8 +11,9 @@ struct Metrics {
   obs::CounterFamily connections{"godwit_smtp_ingress_connections_total",
                                  "Connections by what became of them.",
                                  {{"result", {"accepted", "refused"}}}};
-  obs::CounterFamily starttls{
-      "godwit_smtp_ingress_starttls_total", "STARTTLS handshakes.", {{"result", {"ok", "failed"}}}};
+  obs::CounterFamily handshakes{"godwit_smtp_ingress_tls_handshakes_total",
+                                "TLS handshakes, after STARTTLS or at once.",
+                                {{"result", {"ok", "failed"}}}};
   obs::CounterFamily recipients{"godwit_smtp_ingress_recipients_total",
                                 "Recipients by the answer to RCPT.",
                                 {{"result", {"accepted", "deferred", "rejected"}}}};
@@ -35,10 +36,13 @@ struct Metrics {
                                  "From the verdict to the commit.", obs::kSeconds};
   obs::Gauge memory_bytes{"godwit_smtp_ingress_message_memory_bytes",
                           "Octets of messages held in memory now."};
-  obs::Gauge hints_sent{"godwit_smtp_ingress_hints_sent",
-                        "Hints sent to gateways since the start."};
-  obs::Gauge hints_dropped{"godwit_smtp_ingress_hints_dropped",
-                           "Hints that no gateway took since the start."};
+  obs::Counter hints_sent{"godwit_smtp_ingress_hints_sent_total", "Hints that gateways took."};
+  obs::Counter hints_dropped{"godwit_smtp_ingress_hints_dropped_total",
+                             "Hints that no gateway took; its slow poll heals."};
+  obs::GaugeFamily sweep_backlog{
+      "godwit_smtp_ingress_sweep_backlog",
+      "What the sweep of the store left to do, each minute; counted up to 100,000.",
+      {{"kind", {"staged-blobs", "dead-blobs", "mailboxes", "accounts"}}}};
 };
 
 }  // namespace godwit::smtp_ingress

@@ -1,39 +1,53 @@
 #include "services/smtp-ingress/server.h"
 
-#include <algorithm>
+#include <functional>
 #include <utility>
+#include <vector>
 
+#include "libs/admin/admin.h"
 #include "libs/base/status.h"
 #include "libs/obs/log.h"
+#include "libs/runtime/config_sections.h"
 #include "libs/runtime/units.h"
 #include "libs/store/blob.h"
+#include "libs/store/directory_changes.h"
 #include "libs/store/maintenance.h"
-#include "libs/store/migrate.h"
+#include "libs/store/ready.h"
 #include "services/smtp-ingress/settings.h"
 
 namespace godwit::smtp_ingress {
 namespace {
 
-// The database may start at the same time as we do.
-constexpr absl::Duration kDatabasePatience = absl::Seconds(30);
+// Of the daemons' own certificates, where there are no others.
+constexpr absl::Duration kReloadInterval = absl::Seconds(10);
 constexpr absl::Duration kSweepInterval = absl::Minutes(1);
 // Readers of an email that is destroyed meanwhile have this long to finish.
 constexpr absl::Duration kDeadBlobAge = absl::Hours(1);
 // Of one job of the database's threads: others wait for them, too.
 constexpr int kSweepBatch = 100;
 constexpr absl::Duration kChangeLogAge = absl::Hours(24 * 30);
-constexpr absl::Duration kDrainStep = absl::Milliseconds(20);
-// The last part of the grace period, at most a quarter: for clients to be told 421 and to take it.
-constexpr absl::Duration kCutTime = absl::Seconds(3);
+constexpr absl::Duration kChangeLogSlack = absl::Hours(24);
 
-base::Task<absl::Status> CheckSchemaTask(db::Pool* pool) {
-  absl::Status status =
-      co_await pool->Run([](db::Connection& connection) { return store::CheckSchema(connection); });
-  co_return status;
-}
+// One transaction or a few short ones; returns how much was done.
+using SweepStep = std::function<absl::StatusOr<int64_t>(db::Connection&)>;
 
-base::Task<bool> SleepTask(net::Reactor* reactor, absl::Duration duration) {
-  return reactor->Sleep(duration);
+std::vector<SweepStep> SweepSteps(absl::Time now) {
+  return {
+      [now](db::Connection& c) {
+        return store::SweepBlobs(c, now, now - kDeadBlobAge, kSweepBatch);
+      },
+      [now](db::Connection& c) { return store::SweepDeleted(c, now); },
+      [now](db::Connection& c) -> absl::StatusOr<int64_t> {
+        GODWIT_ASSIGN_OR_RETURN(
+            auto compacted,
+            store::CompactChangeLogs(c, now - kChangeLogAge, kSweepBatch, kChangeLogSlack));
+        return compacted.accounts;
+      },
+      [](db::Connection& c) -> absl::StatusOr<int64_t> {
+        GODWIT_RETURN_IF_ERROR(store::CompactDirectoryChanges(c).status());
+        return 0;
+      },
+  };
 }
 
 }  // namespace
@@ -44,15 +58,20 @@ Server::Server(Config config, runtime::Context* context)
 Server::~Server() { Drain(absl::ZeroDuration()); }
 
 absl::Status Server::Start() {
+  GODWIT_ASSIGN_OR_RETURN(keeper_, certificates::Keep(config_, &certificates_));
   reactors_ = std::make_unique<net::ReactorPool>(
       net::ReactorPool::Options{.threads = config_.limits().threads(), .reactor = {}});
-  pool_ = std::make_unique<db::Pool>(MakePoolOptions(config_));
-  GODWIT_RETURN_IF_ERROR(CheckDatabase());
+  pool_ = std::make_unique<db::Pool>(runtime::MakePoolOptions(config_.database(), context_->name));
+  GODWIT_RETURN_IF_ERROR(store::AwaitSchema(pool_.get(), context_->clock));
   deliverer_ = std::make_unique<store::Deliverer>(pool_.get());
   GODWIT_ASSIGN_OR_RETURN(verifier_, VerifyClient::Create(MakeVerifyOptions(config_)));
   hint::HintSenderOptions hints;
-  hints.tls = MakeRpcTls(config_);
+  hints.tls = runtime::MakeRpcTls(config_.rpc_tls());
+  hints.sent = metrics_.hints_sent;
+  hints.dropped = metrics_.hints_dropped;
   hints_ = std::make_unique<hint::HintSender>(std::move(hints), reactors_->at(0));
+  memory_ = std::make_unique<smtpd::MemoryBudget>(static_cast<int64_t>(config_.limits().memory()),
+                                                  &metrics_.memory_bytes);
 
   services_.settings = MakeSettings(config_);
   services_.clock = context_->clock;
@@ -61,151 +80,106 @@ absl::Status Server::Start() {
   services_.deliverer = deliverer_.get();
   services_.verifier = verifier_.get();
   services_.hints = hints_.get();
+  services_.memory = memory_.get();
   services_.metrics = &metrics_;
-  GODWIT_RETURN_IF_ERROR(OpenTls());
-
-  for (const Listener& listener : config_.listeners()) {
-    GODWIT_ASSIGN_OR_RETURN(net::ListenOptions options, MakeListenOptions(config_, listener));
-    GODWIT_RETURN_IF_ERROR(Listen(std::move(options), ListenerKind::kPublic));
-  }
-  if (config_.has_internal()) {
-    GODWIT_ASSIGN_OR_RETURN(net::ListenOptions options, MakeInternalListenOptions(config_));
-    GODWIT_RETURN_IF_ERROR(Listen(std::move(options), ListenerKind::kInternal));
-  }
+  GODWIT_RETURN_IF_ERROR(OpenListeners());
+  GODWIT_RETURN_IF_ERROR(StartRpc());
   base::SpawnOn(reactors_->at(0), Background());
   return absl::OkStatus();
 }
 
-absl::Status Server::CheckDatabase() {
-  const absl::Duration begin = context_->clock->Monotonic();
-  for (;;) {
-    absl::Status status = reactors_->at(0)->RunUntilDone(CheckSchemaTask(pool_.get()));
-    const bool patient = context_->clock->Monotonic() - begin < kDatabasePatience;
-    if (status.ok() || !base::IsRetryable(status) || !patient) {
-      return base::Annotate(status, "database");
-    }
-    reactors_->at(0)->RunUntilDone(SleepTask(reactors_->at(0), absl::Milliseconds(200)));
-  }
+absl::Status Server::StartRpc() {
+  rpc::ServerOptions options;
+  options.address = config_.rpc().listen();
+  options.tls = runtime::MakeRpcTls(config_.rpc_tls());
+  admin::AddTo(context_, &options, [this] { return front_->sessions(); });
+  GODWIT_ASSIGN_OR_RETURN(rpc_, rpc::Server::Start(std::move(options), {}));
+  context_->on_ready = [this](bool ready) { rpc_->SetServing(ready); };
+  return absl::OkStatus();
 }
 
-absl::Status Server::OpenTls() {
-  std::vector<std::string> files;
+absl::Status Server::OpenListeners() {
+  smtpd::FrontOptions options = runtime::MakeFrontOptions(config_.limits(), config_.timeouts());
+  options.clock = context_->clock;
+  options.sessions = &metrics_.sessions;
+  options.connections = &metrics_.connections;
+  options.handshakes = &metrics_.handshakes;
+  front_ = std::make_unique<smtpd::Front>(reactors_.get(), std::move(options));
+  const size_t connections = config_.limits().sessions() + smtpd::kRefusable;
+
+  std::shared_ptr<net::TlsContext> tls;
   if (config_.has_tls()) {
-    GODWIT_ASSIGN_OR_RETURN(services_.tls, net::TlsContext::NewServer(MakeTlsOptions(config_)));
-    for (const Certificate& certificate : config_.tls().certificates()) {
-      files.push_back(certificate.chain_file());
-      files.push_back(certificate.key_file());
-    }
-    watches_.push_back(std::make_unique<CertificateWatch>(services_.tls, std::move(files)));
+    GODWIT_ASSIGN_OR_RETURN(tls, OpenTls(runtime::MakeTlsOptions(config_.tls())));
+  }
+  for (const config::v1::Listener& listener : config_.listeners()) {
+    GODWIT_ASSIGN_OR_RETURN(net::ListenOptions listen,
+                            runtime::MakeListenOptions(listener, connections, tls != nullptr));
+    smtpd::Profile profile = MakeProfile(ListenerKind::kPublic);
+    profile.tls = tls;
+    profile.implicit_tls = listener.implicit_tls();
+    GODWIT_RETURN_IF_ERROR(front_->Listen(std::move(listen), std::move(profile)));
   }
   if (config_.has_internal()) {
-    GODWIT_ASSIGN_OR_RETURN(services_.internal_tls,
-                            net::TlsContext::NewServer(MakeInternalTlsOptions(config_)));
-    const rpc::TlsFiles tls = MakeRpcTls(config_);
-    files = {tls.ca_file, tls.certificate_file, tls.key_file};
-    watches_.push_back(
-        std::make_unique<CertificateWatch>(services_.internal_tls, std::move(files)));
+    net::ListenOptions listen;
+    GODWIT_ASSIGN_OR_RETURN(listen.endpoint, net::Endpoint::Parse(config_.internal().listen()));
+    listen.max_connections = connections;
+    smtpd::Profile profile = MakeProfile(ListenerKind::kInternal);
+    GODWIT_ASSIGN_OR_RETURN(profile.tls, OpenTls(runtime::MakeMutualTlsOptions(config_.rpc_tls())));
+    profile.implicit_tls = true;
+    GODWIT_RETURN_IF_ERROR(front_->Listen(std::move(listen), std::move(profile)));
   }
+  const absl::Duration interval =
+      config_.has_tls() ? runtime::ToDuration(config_.tls().reload_interval()) : kReloadInterval;
+  base::SpawnOn(reactors_->at(0), certificates_.Run(reactors_->at(0), interval));
   return absl::OkStatus();
 }
 
-absl::Status Server::Listen(net::ListenOptions options, ListenerKind kind) {
-  auto handler = [this, kind](std::unique_ptr<net::Stream> stream) {
-    base::Spawn(Session::Serve(std::move(stream), &services_, kind));
-  };
-  GODWIT_ASSIGN_OR_RETURN(
-      auto listener, net::Listener::Start(reactors_.get(), std::move(options), std::move(handler)));
-  obs::Log(obs::Level::kInfo, "listening",
-           {{"endpoint", listener->endpoint().ToString()},
-            {"internal", kind == ListenerKind::kInternal}});
-  listeners_.push_back(std::move(listener));
-  return absl::OkStatus();
+absl::StatusOr<std::shared_ptr<net::TlsContext>> Server::OpenTls(net::TlsServerOptions options) {
+  GODWIT_ASSIGN_OR_RETURN(auto context, net::TlsContext::NewServer(std::move(options)));
+  certificates_.Add(context);
+  return context;
 }
 
-std::vector<net::Endpoint> Server::endpoints() const {
-  std::vector<net::Endpoint> endpoints;
-  for (const auto& listener : listeners_) endpoints.push_back(listener->endpoint());
-  return endpoints;
+smtpd::Profile Server::MakeProfile(ListenerKind kind) {
+  smtpd::Profile profile;
+  profile.smtp = [this, kind] { return OptionsFor(services_.settings, kind); };
+  profile.new_handler = [this, kind] { return std::make_unique<IngressHandler>(&services_, kind); };
+  return profile;
 }
+
+std::vector<net::Endpoint> Server::endpoints() const { return front_->endpoints(); }
 
 // On the first reactor, until it stops.
 base::Task<void> Server::Background() {
-  net::Reactor* reactor = reactors_->at(0);
-  const absl::Duration interval =
-      config_.has_tls() ? runtime::ToDuration(config_.tls().reload_interval()) : absl::Seconds(10);
-  absl::Duration next_sweep = context_->clock->Monotonic() + kSweepInterval;
   for (;;) {
-    const bool running = co_await reactor->Sleep(interval);
+    const bool running = co_await reactors_->at(0)->Sleep(kSweepInterval);
     if (!running) co_return;
-    CheckCertificates();
-    const hint::HintStats hints = hints_->Stats();
-    metrics_.hints_sent.Set(static_cast<double>(hints.sent));
-    metrics_.hints_dropped.Set(static_cast<double>(hints.dropped));
-    if (context_->clock->Monotonic() < next_sweep) continue;
     co_await Sweep();
-    next_sweep = context_->clock->Monotonic() + kSweepInterval;
-  }
-}
-
-void Server::CheckCertificates() {
-  for (const auto& watch : watches_) {
-    absl::Status status = watch->Check();
-    if (!status.ok()) {
-      obs::Log(obs::Level::kWarning, "certificates not reloaded", {{"status", status}});
-    }
   }
 }
 
 base::Task<void> Server::Sweep() {
   const absl::Time now = context_->clock->Now();
-  auto sweep = [now](db::Connection& connection) {
-    return store::SweepBlobs(connection, now, now - kDeadBlobAge, kSweepBatch);
-  };
-  auto compact = [now](db::Connection& connection) -> absl::StatusOr<int64_t> {
-    GODWIT_ASSIGN_OR_RETURN(auto compacted,
-                            store::CompactChangeLogs(connection, now - kChangeLogAge, kSweepBatch));
-    return compacted.accounts;
-  };
-  // Each until fewer than a whole batch came: a mailbox that is removed leaves thousands.
-  absl::StatusOr<int64_t> done = kSweepBatch;
-  while (done.ok() && *done >= kSweepBatch) done = co_await pool_->Run(sweep);
-  if (done.ok()) done = kSweepBatch;
-  while (done.ok() && *done >= kSweepBatch) done = co_await pool_->Run(compact);
-  if (!done.ok()) obs::Log(obs::Level::kWarning, "sweep failed", {{"status", done.status()}});
-}
-
-// The watches belong to the first reactor, where Background() looks at them.
-absl::Status Server::Reload() {
-  auto check = [](Server* server) -> base::Task<bool> {
-    server->CheckCertificates();
-    co_return true;
-  };
-  reactors_->at(0)->RunUntilDone(check(this));
-  return absl::OkStatus();
-}
-
-// Until all have ended, or `patience` has.
-void Server::AwaitSessions(absl::Duration patience) const {
-  const absl::Duration begin = context_->clock->Monotonic();
-  while (services_.sessions > 0 && context_->clock->Monotonic() - begin < patience) {
-    absl::SleepFor(kDrainStep);
+  for (const SweepStep& step : SweepSteps(now)) {
+    // Until fewer than a whole batch came: a mailbox that is removed leaves thousands.
+    absl::StatusOr<int64_t> done = kSweepBatch;
+    while (done.ok() && *done >= kSweepBatch) done = co_await pool_->Run(step);
+    if (!done.ok()) obs::Log(obs::Level::kWarning, "sweep failed", {{"status", done.status()}});
   }
+  absl::StatusOr<store::SweepBacklog> left = co_await pool_->Run(
+      [now](db::Connection& c) { return store::GetSweepBacklog(c, now, now - kDeadBlobAge); });
+  if (!left.ok()) co_return;
+  metrics_.sweep_backlog.At({"staged-blobs"}).Set(static_cast<double>(left->staged_blobs));
+  metrics_.sweep_backlog.At({"dead-blobs"}).Set(static_cast<double>(left->dead_blobs));
+  metrics_.sweep_backlog.At({"mailboxes"}).Set(static_cast<double>(left->mailboxes));
+  metrics_.sweep_backlog.At({"accounts"}).Set(static_cast<double>(left->accounts));
 }
+
+absl::Status Server::Reload() { return certificates_.Check(); }
 
 void Server::Drain(absl::Duration grace) {
   if (reactors_ == nullptr) return;
-  services_.draining = true;
-  for (const auto& listener : listeners_) listener->Close();
-  reactors_->WakeAll();
-  const absl::Duration cut = std::min(kCutTime, grace / 4);
-  AwaitSessions(grace - cut);
-  services_.cutting = true;
-  reactors_->WakeAll();
-  AwaitSessions(cut);
-  if (services_.sessions > 0) {
-    obs::Log(obs::Level::kWarning, "sessions cut at the end of the grace period",
-             {{"sessions", services_.sessions.load()}});
-  }
+  if (front_ != nullptr) front_->Drain(grace);
   reactors_->Stop();
 }
 

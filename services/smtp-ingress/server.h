@@ -8,13 +8,16 @@
 
 #include "absl/status/status.h"
 #include "libs/base/task.h"
-#include "libs/net/listener.h"
+#include "libs/certificates/keeper.h"
+#include "libs/net/certificate_watch.h"
 #include "libs/net/reactor.h"
+#include "libs/rpc/server.h"
 #include "libs/runtime/service_main.h"
-#include "services/smtp-ingress/certificate_watch.h"
+#include "libs/smtpd/front.h"
+#include "libs/smtpd/memory.h"
 #include "services/smtp-ingress/config.pb.h"
+#include "services/smtp-ingress/handler.h"
 #include "services/smtp-ingress/services.h"
-#include "services/smtp-ingress/session.h"
 
 namespace godwit::smtp_ingress {
 
@@ -32,27 +35,28 @@ class Server : public runtime::Service {
   std::vector<net::Endpoint> endpoints() const;
 
  private:
-  absl::Status CheckDatabase();
-  absl::Status OpenTls();
-  absl::Status Listen(net::ListenOptions options, ListenerKind kind);
+  absl::Status OpenListeners();
+  absl::Status StartRpc();
+  absl::StatusOr<std::shared_ptr<net::TlsContext>> OpenTls(net::TlsServerOptions options);
+  smtpd::Profile MakeProfile(ListenerKind kind);
   base::Task<void> Background();
   base::Task<void> Sweep();
-  // On the first reactor, once it runs.
-  void CheckCertificates();
-  void AwaitSessions(absl::Duration patience) const;
 
   const Config config_;
   runtime::Context* const context_;
   Metrics metrics_;
   Services services_;
+  net::CertificateWatch certificates_;
+  std::unique_ptr<certificates::Keeper> keeper_;
+  std::unique_ptr<smtpd::MemoryBudget> memory_;
   // Before what posts to its threads, so that it goes after them.
   std::unique_ptr<net::ReactorPool> reactors_;
   std::unique_ptr<db::Pool> pool_;
   std::unique_ptr<store::Deliverer> deliverer_;
   std::unique_ptr<VerifyClient> verifier_;
   std::unique_ptr<hint::HintSender> hints_;
-  std::vector<std::unique_ptr<CertificateWatch>> watches_;
-  std::vector<std::unique_ptr<net::Listener>> listeners_;
+  std::unique_ptr<smtpd::Front> front_;
+  std::unique_ptr<rpc::Server> rpc_;
 };
 
 }  // namespace godwit::smtp_ingress

@@ -1,10 +1,9 @@
 #include "services/smtp-ingress/stored_header.h"
 
-#include <algorithm>
-
 #include "libs/authres/authres.h"
 #include "libs/base/ascii.h"
 #include "libs/mime/header.h"
+#include "libs/smtp/header_copy.h"
 
 namespace godwit::smtp_ingress {
 namespace {
@@ -20,27 +19,7 @@ mime::HeaderBlock SplitAll(std::string_view header) {
   return mime::SplitHeader(header, limits);
 }
 
-// The size of the line at the front of `text` with the continuation lines behind it.
-size_t LogicalLineSize(std::string_view text) {
-  size_t end = 0;
-  do {
-    const size_t newline = text.find('\n', end);
-    if (newline == text.npos) return text.size();
-    end = newline + 1;
-  } while (end < text.size() && base::IsWsp(text[end]));
-  return end;
-}
-
-// Up to the first octet that no field name has: a reader may take "Return-Path<NUL>:" for the
-// field, though it is none.
-std::string_view NameAtFront(std::string_view line) {
-  const auto end = std::find_if(line.begin(), line.end(),
-                                [](char c) { return c <= 32 || c >= 127 || c == ':'; });
-  return line.substr(0, static_cast<size_t>(end - line.begin()));
-}
-
-bool IsForged(std::string_view line, std::string_view authserv_id) {
-  const std::string_view name = NameAtFront(line);
+bool IsForged(std::string_view name, std::string_view line, std::string_view authserv_id) {
   if (base::EqualsIgnoreCase(name, kAuthenticationResults)) {
     std::string_view value = line.substr(name.size());
     while (!value.empty() && base::IsWsp(value.front())) value.remove_prefix(1);
@@ -79,14 +58,12 @@ std::string MakeStoredHeader(std::string_view header, const HeaderFacts& facts) 
   AppendField(kReason, facts.reason, &out);
   out += smtp::WriteReceived(facts.received);
 
-  for (size_t at = 0; at < header.size();) {
-    const std::string_view line = header.substr(at, LogicalLineSize(header.substr(at)));
-    if (!IsForged(line, facts.authserv_id)) out += line;
-    at += line.size();
-  }
-  // RFC 5322 §2.1: the empty line; a message without body may come without.
-  const bool ended = header == "\r\n" || base::EndsWithIgnoreCase(header, "\r\n\r\n");
-  if (!ended) out += "\r\n";
+  smtp::AppendHeaderWithout(
+      header,
+      [&](std::string_view name, std::string_view line) {
+        return IsForged(name, line, facts.authserv_id);
+      },
+      &out);
   return out;
 }
 

@@ -16,11 +16,6 @@ namespace {
 using smtp::MakeReply;
 using smtp::ReplyKind;
 
-std::string_view ResultOf(const smtp::Reply& reply) {
-  if (reply.positive()) return "accepted";
-  return reply.transient() ? "deferred" : "rejected";
-}
-
 bool IsOwnMessage(const std::optional<smtp::Origin>& origin) {
   return origin &&
          (origin->kind == smtp::OriginKind::kDsn || origin->kind == smtp::OriginKind::kReport);
@@ -28,20 +23,21 @@ bool IsOwnMessage(const std::optional<smtp::Origin>& origin) {
 
 }  // namespace
 
-Transaction::Transaction(Services* services, ClientFacts client, smtp::CheckMailFrom mail,
-                         std::string id)
+Transaction::Transaction(Services* services, smtpd::ClientFacts client, bool internal,
+                         smtp::CheckMailFrom mail, std::string id)
     : services_(services),
       client_(std::move(client)),
+      internal_(internal),
       mail_(std::move(mail)),
       id_(std::move(id)),
-      pending_memory_(services) {}
+      pending_memory_(services->memory) {}
 
-// Each refusal can be quoted to the operator.
-smtp::Reply Transaction::Answer(smtp::Reply reply) const {
-  if (reply.code == 354) return reply;
-  if (reply.lines.empty()) reply.lines.emplace_back();
-  reply.lines.back() += " [" + id_ + "]";
-  return reply;
+base::Task<smtp::Reply> Transaction::Begin() {
+  // A daemon says where mail comes from, always.
+  if (internal_ && !mail_.parameters.origin) {
+    co_return MakeReply(ReplyKind::kBadArguments, "XORIGIN is required here");
+  }
+  co_return MakeReply(ReplyKind::kSenderOk);
 }
 
 smtp::Reply Transaction::Failure(std::string_view at, const absl::Status& status) {
@@ -94,7 +90,7 @@ base::Task<smtp::Reply> Transaction::AddRecipient(smtp::CheckRcpt rcpt) {
   } else {
     reply = Failure("lookup", found.status());
   }
-  services_->metrics->recipients.At({ResultOf(reply)}).Add();
+  services_->metrics->recipients.At({smtpd::ResultOf(reply)}).Add();
   if (reply.positive()) co_return reply;
   LogRefusal(address, reply);
   co_return Answer(std::move(reply));
@@ -118,16 +114,14 @@ bool Transaction::AddCopies(const std::vector<store::AccountId>& accounts,
 }
 
 base::Task<smtp::Reply> Transaction::BeginData() {
-  // Above three quarters no message begins, so that those under way have room to end.
-  const int64_t mark = services_->settings.max_memory;
-  if (services_->memory > mark - mark / 4) {
+  if (services_->memory->NearlyFull()) {
     co_return Answer(MakeReply(ReplyKind::kInsufficientStorage));
   }
   VerifyEnvelope envelope;
   envelope.client = client_.address;
   envelope.helo = client_.greeting_name;
   envelope.mail_from = mail_.reverse_path.ToString();
-  envelope.internal_hop = client_.internal;
+  envelope.internal_hop = internal_;
   verify_ = services_->verifier->Begin(envelope, id_);
   delivery_ = std::make_unique<MessageDelivery>(services_, copies_.front().account);
   (void)co_await verify_->Start();  // what went wrong is seen at its end
@@ -138,7 +132,7 @@ void Transaction::Append(std::string_view bytes) {
   if (gave_way_) return;
   pending_ += bytes;
   pending_memory_.Set(pending_.capacity());
-  if (OverMemory()) GiveWay();
+  if (services_->memory->Over()) GiveWay();
 }
 
 base::Task<void> Transaction::Flush() {
@@ -149,7 +143,7 @@ base::Task<void> Transaction::Flush() {
   }
   (void)co_await verify_->Send(std::move(bytes));
   pending_memory_.Set(0);
-  if (OverMemory()) GiveWay();
+  if (services_->memory->Over()) GiveWay();
 }
 
 // The client is not cut: it would only begin again at once. It is told at the end of its data.
@@ -165,7 +159,7 @@ base::Task<smtp::Reply> Transaction::EndData(smtp::EndData end) {
   const uint64_t size = end.size;
   smtp::Reply reply = co_await Finish(std::move(end));
   if (!reply.positive()) {
-    outcome_ = ResultOf(reply);
+    outcome_ = smtpd::ResultOf(reply);
     co_await delivery_->Drop();
   } else {
     services_->metrics->message_bytes.Observe(static_cast<double>(size));

@@ -6,6 +6,7 @@
 
 #include "libs/base/status.h"
 #include "libs/rpc/call.h"
+#include "libs/rpc/step_deadline.h"
 #include "proto/godwit/auth_verifier/v1/auth_verifier.grpc.pb.h"
 
 namespace godwit::smtp_ingress {
@@ -56,26 +57,13 @@ pb::VerifyRequest FirstRequest(const VerifyEnvelope& envelope, const std::string
   return request;
 }
 
-// Cancels the call when auth-verifier takes too long, for the next octets or for the verdict. The
-// deadline of the call itself covers the time in which a slow client sends.
-class AnswerDeadline : public net::Reactor::Deadline {
- public:
-  AnswerDeadline(Stream* stream, absl::Duration deadline) : stream_(stream) {
-    Arm(net::Reactor::Current(), deadline);
-  }
-
- private:
-  void OnDeadline() override { stream_->Cancel(); }
-  Stream* stream_;
-};
-
 class Call : public VerifyCall {
  public:
   Call(std::unique_ptr<Stream> stream, pb::VerifyRequest first, absl::Duration deadline)
       : stream_(std::move(stream)), first_(std::move(first)), deadline_(deadline) {}
 
   base::Task<absl::Status> Start() override {
-    AnswerDeadline timer(stream_.get(), deadline_);
+    rpc::StepDeadline timer(stream_.get(), deadline_);
     absl::Status sent = co_await stream_->Write(std::move(first_));
     co_return sent;
   }
@@ -83,13 +71,13 @@ class Call : public VerifyCall {
   base::Task<absl::Status> Send(std::string bytes) override {
     pb::VerifyRequest request;
     request.set_data(std::move(bytes));
-    AnswerDeadline timer(stream_.get(), deadline_);
+    rpc::StepDeadline timer(stream_.get(), deadline_);
     absl::Status sent = co_await stream_->Write(std::move(request));
     co_return sent;
   }
 
   base::Task<absl::StatusOr<Verdict>> Finish() override {
-    AnswerDeadline timer(stream_.get(), deadline_);
+    rpc::StepDeadline timer(stream_.get(), deadline_);
     absl::StatusOr<pb::VerifyResponse> response = co_await stream_->Finish();
     if (!response.ok()) co_return response.status();
     co_return FromProto(*response);

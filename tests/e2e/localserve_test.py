@@ -5,6 +5,7 @@ import os
 import shutil
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import tempfile
@@ -71,12 +72,25 @@ class Localserve(unittest.TestCase):
     def test_free_ports_are_kept_for_the_next_start(self):
         self.start()
         first = self.told()
+        with open(first["ca_file"]) as source:
+            authority = source.read()
+        shown = self.shown(authority)
         self.assertEqual(localserve("--stop", "--dir", self.dir).returncode, 0)
         self.assertFalse(os.path.exists(os.path.join(self.dir, "localserve.json")))
         self.start()
         second = self.told()
-        for key in ("smtp", "imap", "imaps", "accounts", "admin", "postgres"):
+        for key in ("smtp", "imap", "imaps", "accounts", "admin", "postgres", "dkim"):
             self.assertEqual(first[key], second[key])
+        self.assertEqual(self.shown(authority), shown)
+
+    def test_the_signing_keys_are_published(self):
+        self.start()
+        told = self.told()
+        self.assertEqual([key["name"] for key in told["dkim"]],
+                         ["local-ed25519._domainkey.godwit.test", "local-rsa._domainkey.godwit.test"])
+        for key in told["dkim"]:
+            answer = harness.godwitctl("lookup", "dns", "TXT", key["name"], "--dns", told["dns"], "--json")
+            self.assertEqual(answer["records"], [key["text"]])
 
     def test_a_daemon_that_dies_is_started_again_and_told_anew(self):
         self.start()
@@ -140,9 +154,33 @@ class Localserve(unittest.TestCase):
         self.assertIn("smtp", done.stderr)
         self.assertEqual(done.stderr.count("\n"), 1, done.stderr)
 
+    def test_an_authority_of_an_older_suite_is_kept(self):
+        """Before acme there was, openssl made the authority: clients were told to trust it."""
+        public = os.path.join(self.dir, "pki", "public")
+        os.makedirs(public)
+        key, certificate = os.path.join(public, "ca.key"), os.path.join(public, "ca.pem")
+        subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
+                        "-keyout", key, "-out", certificate, "-days", "3650", "-subj", "/CN=Godwit local public CA",
+                        "-addext", "basicConstraints=critical,CA:TRUE,pathlen:0"], check=True, capture_output=True)
+        with open(certificate) as source:
+            old = source.read()
+        self.start()
+        self.assertEqual(self.told()["ca_file"], certificate)
+        with open(certificate) as source:
+            self.assertEqual(source.read(), old)
+        self.shown(old)
+        self.assertFalse(os.path.exists(key), "its key is in the database only")
+
+    def shown(self, authority):
+        """The certificate that the suite shows to one who trusts `authority`."""
+        with socket.create_connection(harness.split(self.told()["imaps"]), timeout=10) as tcp, \
+                ssl.create_default_context(cadata=authority).wrap_socket(tcp, server_hostname="mx.godwit.test") as tls:
+            return tls.getpeercert(binary_form=True)
+
     def test_secrets_are_for_their_owner_only(self):
         self.start()
-        for path in ("localserve.json", "secrets/accounts.json", "secrets/roles.json", "secrets/postgres"):
+        for path in ("localserve.json", "secrets/accounts.json", "secrets/roles.json", "secrets/postgres",
+                     "pki/acme", "pki/imap-gateway/rpc.pem", "pki/imap-gateway/mx.godwit.test.pem"):
             self.assertEqual(os.stat(os.path.join(self.dir, path)).st_mode & 0o077, 0, path)
 
 

@@ -75,11 +75,6 @@ SPF_HOSTS = [
 ]
 
 
-def txt(name, text):
-    strings = " ".join(f'"{text[i:i + 255]}"' for i in range(0, len(text), 255))
-    return f"{name}. 60 IN TXT {strings}"
-
-
 class Keys:
     def __init__(self):
         key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
@@ -98,10 +93,10 @@ class Verify(unittest.TestCase):
     def setUpClass(cls):
         cls.dir = tempfile.mkdtemp(prefix="godwit-verify-")
         cls.keys = Keys()
-        records = [txt("r._domainkey.sender.test", "v=DKIM1; k=rsa; p=" + cls.keys.rsa_public),
-                   txt("e._domainkey.sender.test", "v=DKIM1; k=ed25519; p=" + cls.keys.ed25519_public),
-                   txt("_dmarc.sender.test", "v=DMARC1; p=reject"), *SPF_HOSTS]
-        records += sorted({txt(name, text) for name, text, *_ in SPF_CASES if text is not None})
+        records = [zone.txt("r._domainkey.sender.test", "v=DKIM1; k=rsa; p=" + cls.keys.rsa_public),
+                   zone.txt("e._domainkey.sender.test", "v=DKIM1; k=ed25519; p=" + cls.keys.ed25519_public),
+                   zone.txt("_dmarc.sender.test", "v=DMARC1; p=reject"), *SPF_HOSTS]
+        records += sorted({zone.txt(name, text) for name, text, *_ in SPF_CASES if text is not None})
         cls.port = harness.free_port()
         cls.unbound = zone.Unbound(harness.ROOT, cls.dir, cls.port)
         cls.unbound.start(records)

@@ -129,7 +129,8 @@ absl::StatusOr<Report> RemoveAccountCommand(db::Connection& connection, const In
   GODWIT_ASSIGN_OR_RETURN(const auto account,
                           store::FindAccount(connection, in.argument("ADDRESS")));
   GODWIT_RETURN_IF_ERROR(store::RemoveAccount(connection, account));
-  return Report::Done("Account " + in.argument("ADDRESS") + " and all its mail are removed.");
+  return Report::Done("Account " + in.argument("ADDRESS") +
+                      " is removed; its mail goes within minutes.");
 }
 
 absl::StatusOr<Report> ListAccountsCommand(db::Connection& connection, const Invocation&) {
@@ -276,18 +277,18 @@ std::vector<Command> AccountCommands() {
       {"account remove",
        {"ADDRESS"},
        {},
-       "Removes an account and all its mail.",
+       "Removes an account at once, and its mail within minutes.",
        WithDatabase(RemoveAccountCommand)},
       {"account list", {}, {}, "Lists the accounts.", WithDatabase(ListAccountsCommand)},
       {"account password",
        {"ADDRESS"},
        {kPasswordStdin},
-       "Sets another password.",
+       "Sets another password, and ends what the old one had opened.",
        WithDatabase(PasswordCommand)},
       {"account disable",
        {"ADDRESS"},
        {},
-       "No login and no mail until it is enabled again.",
+       "No login, no open session and no mail until it is enabled again.",
        With<true, SetDisabled>()},
       {"account enable", {"ADDRESS"}, {}, "Ends account disable.", With<false, SetDisabled>()},
       {"account quota",

@@ -12,7 +12,10 @@ namespace {
 
 constexpr char kJson[] = "json";
 
-bool IsRepeatable(std::string_view argument) { return argument.ends_with("..."); }
+bool IsRepeatable(std::string_view argument) {
+  return argument.ends_with("...") || argument.ends_with("...]");
+}
+bool IsOptional(std::string_view argument) { return argument.starts_with('['); }
 
 std::string Usage(const Command& command) {
   std::string usage = "godwitctl " + command.words;
@@ -81,6 +84,7 @@ absl::Status CommandLine::PlaceArguments(const Command& command, std::vector<std
                                          Invocation* invocation) {
   size_t next = 0;
   for (const std::string& name : command.arguments) {
+    if (next == given.size() && IsOptional(name)) break;
     if (next == given.size()) return base::InvalidArgument(name + " is missing");
     if (IsRepeatable(name)) {
       invocation->rest_.assign(given.begin() + static_cast<ptrdiff_t>(next), given.end());

@@ -30,7 +30,7 @@ class Invocation {
  public:
   // An argument by its name in the command ("ADDRESS"); it is there, the parser has seen to it.
   const std::string& argument(std::string_view name) const;
-  // Arguments of the last, repeatable one ("MEMBER...").
+  // Arguments of the last, repeatable one ("MEMBER...", "[DAEMON...]").
   const std::vector<std::string>& rest() const { return rest_; }
   std::optional<std::string> flag(std::string_view name) const;
   bool has(std::string_view name) const { return flag(name).has_value(); }
@@ -44,7 +44,8 @@ class Invocation {
 
 struct Command {
   std::string words;                   // "account add"
-  std::vector<std::string> arguments;  // "ADDRESS"; the last may be "MEMBER..." (one or more)
+  std::vector<std::string> arguments;  // "ADDRESS"; the last may be "MEMBER..." (one or
+                                       // more) or "[DAEMON...]" (none or more)
   std::vector<Flag> flags;
   std::string help;  // one sentence
   std::function<absl::StatusOr<Report>(const Invocation&)> run;

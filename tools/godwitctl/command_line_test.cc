@@ -61,6 +61,19 @@ TEST_CASE("Wrong words end with 2 and run nothing", "[godwitctl][unit]") {
   CHECK(called.address.empty());
 }
 
+TEST_CASE("An argument in brackets may be left out, or be many", "[godwitctl][unit]") {
+  std::vector<std::string> rest = {"untouched"};
+  const CommandLine line(
+      {{"ask", {"[WHOM...]"}, {}, "Asks.", [&](const Invocation& in) -> absl::StatusOr<Report> {
+          rest = in.rest();
+          return Report::Done("done");
+        }}});
+  CHECK(line.Run({"ask"}) == 0);
+  CHECK(rest.empty());
+  CHECK(line.Run({"ask", "a", "b"}) == 0);
+  CHECK(rest == std::vector<std::string>{"a", "b"});
+}
+
 TEST_CASE("A command that fails ends with 1", "[godwitctl][unit]") {
   CHECK(RunWith({"box", "add", "fails", "x"}).code == 1);
 }

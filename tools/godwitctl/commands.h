@@ -12,7 +12,11 @@ std::vector<Command> DomainCommands();
 std::vector<Command> AccountCommands();  // account, address and admin
 std::vector<Command> AliasCommands();
 std::vector<Command> StoreCommands();
+std::vector<Command> QueueCommands();
+std::vector<Command> DkimCommands();
 std::vector<Command> VerifyCommands();
 std::vector<Command> LookupCommands();
+std::vector<Command> CertificateCommands();
+std::vector<Command> DaemonCommands();  // status, log-level, drain
 
 }  // namespace godwit::ctl

@@ -1,4 +1,4 @@
-"""What the first start creates: the suite's domain, three accounts and an administrator."""
+"""What the first start creates: the suite's domain and its signing keys, three accounts and an administrator."""
 
 import json
 import os
@@ -10,6 +10,7 @@ from zone import DOMAIN
 
 USERS = ["alice", "bob", "postmaster"]
 ADMIN = f"admin@{DOMAIN}"
+DKIM_KEYS = {"local-rsa": "rsa", "local-ed25519": "ed25519"}  # selector: algorithm
 
 
 class Control:
@@ -56,3 +57,20 @@ def create(control, made):
     if made["admin"]["address"] not in admins:
         control.run("admin", "add", made["admin"]["address"], "--password-stdin",
                     text=made["admin"]["password"] + "\n")
+
+
+def dkim_records(control):
+    """The DNS records {"name", "text"} of the suite's signing keys. The first start makes the keys, or
+    completes what an interrupted one left; keys that somebody else made are left alone."""
+    def keys():
+        return {row["selector"]: row for row in json.loads(control.run("dkim", "list", "--domain", DOMAIN, "--json"))}
+
+    there = keys()
+    if set(there) <= set(DKIM_KEYS):
+        for selector, algorithm in DKIM_KEYS.items():
+            if selector not in there:
+                control.run("dkim", "generate", DOMAIN, "--selector", selector, "--algorithm", algorithm)
+            if selector not in there or there[selector]["state"] == "pending":
+                control.run("dkim", "activate", DOMAIN, selector)
+        there = keys()
+    return [{"name": row["record"]["name"], "text": row["record"]["text"]} for row in there.values()]

@@ -4,11 +4,15 @@ import json
 import os
 import secrets
 
+import pki
+import zone
+
 HOST = "127.0.0.1"
 
-START_ORDER = ["auth-verifier", "imap-gateway", "smtp-ingress"]
-HAS_RPC = {"auth-verifier", "imap-gateway"}
-NEEDS_DATABASE = ["smtp-ingress", "imap-gateway"]
+START_ORDER = ["acme", "auth-verifier", "tls-policy", "imap-gateway", "smtp-ingress", "delivery-queue", "submission",
+               "webmail-api"]
+NEEDS_DATABASE = ["acme", "auth-verifier", "tls-policy", "smtp-ingress", "imap-gateway", "delivery-queue", "submission",
+                  "webmail-api"]
 SERVED_BY = {"smtp": "smtp-ingress", "submission": "submission", "submissions": "submission",
              "imap": "imap-gateway", "imaps": "imap-gateway", "http": "webmail-api", "https": "webmail-api"}
 MEANING = {"smtp": "mail in, STARTTLS", "submission": "mail out, STARTTLS", "submissions": "mail out, TLS",
@@ -50,7 +54,7 @@ def used_ports(own_dns):
     """Names of the ports that the running daemons listen on."""
     names = [name for name, daemon in SERVED_BY.items() if daemon in START_ORDER]
     names += [f"metrics/{name}" for name in START_ORDER]
-    names += [f"grpc/{name}" for name in START_ORDER if name in HAS_RPC]
+    names += [f"grpc/{name}" for name in START_ORDER]
     return names + ["internal-smtp"] + (["dns"] if own_dns else [])
 
 
@@ -59,8 +63,41 @@ def _common(suite, name):
 
 
 def _rpc_tls(suite, name):
-    certificate, key = suite.mesh_pairs[name]
-    return {"ca_file": suite.mesh_ca, "certificate_file": certificate, "key_file": key}
+    return pki.rpc_tls(suite.path("pki"), name)
+
+
+def _certificates(suite, name):
+    return {"target": suite.grpc("acme"), "folder": suite.path("pki", name)}
+
+
+def _public_tls(suite, name):
+    return {"certificates": [pki.public_certificate(suite.path("pki"), name, zone.HOST)]}
+
+
+def acme(suite):
+    lifetime = suite.options.certificate_lifetime
+    return {
+        "common": _common(suite, "acme"),
+        "rpc": {"listen": suite.grpc("acme")},
+        "rpc_tls": _rpc_tls(suite, "acme"),
+        "database": {"threads": 2},
+        "folder": suite.path("pki", "acme"),
+        "local": {"organization": "Godwit localserve"},
+        "lifetimes": {"public": lifetime, "rpc": lifetime} if lifetime else {},
+        "certificates": [{
+            "name": zone.HOST,
+            "names": [zone.HOST, zone.DOMAIN, f"mail.{zone.DOMAIN}", "localhost", "127.0.0.1", "::1"],
+            "daemons": ["smtp-ingress", "submission", "imap-gateway", "webmail-api"],
+        }],
+    }
+
+
+def godwitctl(suite):
+    """Not a daemon: how the operator's command line reaches them."""
+    return {
+        "rpc_tls": _rpc_tls(suite, "godwitctl"),
+        "daemons": [{"name": name, "targets": [suite.grpc(name)]} for name in START_ORDER],
+    }
 
 
 def auth_verifier(suite):
@@ -68,13 +105,24 @@ def auth_verifier(suite):
         "common": _common(suite, "auth-verifier"),
         "rpc": {"listen": suite.grpc("auth-verifier")},
         "rpc_tls": _rpc_tls(suite, "auth-verifier"),
+        "certificates": _certificates(suite, "auth-verifier"),
         "dns": {"servers": [suite.dns], "trusted": True},
+        "database": {"threads": 4},
     }
 
 
-def _public_tls(suite):
-    chain, key = suite.public_pair
-    return {"certificates": [{"chain_file": chain, "key_file": key}]}
+def tls_policy(suite):
+    options = suite.options
+    mta_sts = {"port": options.mta_sts_port, "ca_file": options.outbound_ca}
+    return {
+        "common": _common(suite, "tls-policy"),
+        "rpc": {"listen": suite.grpc("tls-policy")},
+        "rpc_tls": _rpc_tls(suite, "tls-policy"),
+        "certificates": _certificates(suite, "tls-policy"),
+        "dns": {"servers": [suite.dns], "trusted": True},
+        "database": {"threads": 2},
+        "mta_sts": {name: value for name, value in mta_sts.items() if value},
+    }
 
 
 def smtp_ingress(suite):
@@ -83,10 +131,53 @@ def smtp_ingress(suite):
         "hostname": suite.hostname,
         "listeners": [{"listen": suite.public("smtp")}],
         "internal": {"listen": f"{HOST}:{suite.ports['internal-smtp']}"},
-        "tls": _public_tls(suite),
+        "tls": _public_tls(suite, "smtp-ingress"),
         "database": {},
+        "rpc": {"listen": suite.grpc("smtp-ingress")},
         "rpc_tls": _rpc_tls(suite, "smtp-ingress"),
+        "certificates": _certificates(suite, "smtp-ingress"),
         "auth_verifier": {"target": suite.grpc("auth-verifier")},
+    }
+
+
+def submission(suite):
+    return {
+        "common": _common(suite, "submission"),
+        "hostname": suite.hostname,
+        "listeners": [{"listen": suite.public("submission")},
+                      {"listen": suite.public("submissions"), "implicit_tls": True}],
+        "tls": _public_tls(suite, "submission"),
+        "database": {},
+        "rpc": {"listen": suite.grpc("submission")},
+        "rpc_tls": _rpc_tls(suite, "submission"),
+        "certificates": _certificates(suite, "submission"),
+        "auth_verifier": {"target": suite.grpc("auth-verifier")},
+        "delivery_queue": {"target": suite.grpc("delivery-queue")},
+        # Nobody but its owner sends through it.
+        "daily": {"messages": 0, "recipients": 0},
+    }
+
+
+def delivery_queue(suite):
+    mode, _, smarthost = suite.options.outbound.partition("=")
+    outbound = {"mode": mode, "port": suite.options.outbound_port, "ca_file": suite.options.outbound_ca}
+    if mode == "capture":
+        outbound["capture_folder"] = suite.path("capture")
+    if mode == "smarthost":
+        outbound["smarthost"] = smarthost
+    return {
+        "common": _common(suite, "delivery-queue"),
+        "hostname": suite.hostname,
+        "rpc": {"listen": suite.grpc("delivery-queue")},
+        "rpc_tls": _rpc_tls(suite, "delivery-queue"),
+        "certificates": _certificates(suite, "delivery-queue"),
+        "database": {},
+        "outbound": {name: value for name, value in outbound.items() if value},
+        "internal": {"target": f"{HOST}:{suite.ports['internal-smtp']}"},
+        "tls_policy": {"target": suite.grpc("tls-policy")},
+        "signer": {"target": suite.grpc("auth-verifier")},
+        "dns": {"servers": [suite.dns]},
+        "notices": {"domain": zone.DOMAIN},
     }
 
 
@@ -95,11 +186,29 @@ def imap_gateway(suite):
         "common": _common(suite, "imap-gateway"),
         "hostname": suite.hostname,
         "listeners": [{"listen": suite.public("imap")}, {"listen": suite.public("imaps"), "implicit_tls": True}],
-        "tls": _public_tls(suite),
+        "tls": _public_tls(suite, "imap-gateway"),
         "database": {},
         "rpc_tls": _rpc_tls(suite, "imap-gateway"),
+        "certificates": _certificates(suite, "imap-gateway"),
         "rpc": {"listen": suite.grpc("imap-gateway")},
     }
 
 
-MAKERS = {"auth-verifier": auth_verifier, "smtp-ingress": smtp_ingress, "imap-gateway": imap_gateway}
+def webmail_api(suite):
+    return {
+        "common": _common(suite, "webmail-api"),
+        "hostname": suite.hostname,
+        "listeners": [{"listen": suite.public("http")}, {"listen": suite.public("https"), "implicit_tls": True}],
+        "tls": _public_tls(suite, "webmail-api"),
+        "database": {},
+        "rpc": {"listen": suite.grpc("webmail-api")},
+        "rpc_tls": _rpc_tls(suite, "webmail-api"),
+        "certificates": _certificates(suite, "webmail-api"),
+        "auth_verifier": {"target": suite.grpc("auth-verifier")},
+        "delivery_queue": {"target": suite.grpc("delivery-queue")},
+    }
+
+
+MAKERS = {"acme": acme, "auth-verifier": auth_verifier, "tls-policy": tls_policy, "smtp-ingress": smtp_ingress,
+          "imap-gateway": imap_gateway, "delivery-queue": delivery_queue, "submission": submission,
+          "webmail-api": webmail_api}

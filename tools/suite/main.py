@@ -19,7 +19,6 @@ from errors import SuiteError
 from supervisor import Daemon, stop_all
 
 HOST = "127.0.0.1"
-DKIM_SELECTOR = "local1"
 
 
 class Suite:
@@ -51,9 +50,9 @@ class Suite:
         self.ports = port_table.choose(self.path("ports.json"), self.options.ports)
         port_table.check(self.ports, configs.used_ports(own_dns=self.options.dns is None))
         self.passwords = accounts.load_or_make(self.path("secrets", "accounts.json"))
+        self._start_database()
         self._make_certificates()
         self._start_dns()
-        self._start_database()
         self._start_daemons()
         self._write_description()
 
@@ -71,22 +70,23 @@ class Suite:
         self.lock.flush()
 
     def _make_certificates(self):
-        public = pki.Authority(self.path("pki"), "public")
-        mesh = pki.Authority(self.path("pki"), "mesh")
-        self.ca_file = public.cert
-        self.mesh_ca = mesh.cert
-        self.public_pair = public.issue(zone.HOST, [
-            f"DNS:{zone.HOST}", f"DNS:{zone.DOMAIN}", f"DNS:mail.{zone.DOMAIN}", "DNS:localhost",
-            "IP:127.0.0.1", "IP:::1"])
-        self.mesh_pairs = {name: mesh.issue(name, [f"DNS:{name}"]) for name in port_table.DAEMONS}
+        config = self._write_config("acme", configs.acme(self))
+        environment = {"GODWIT_DATABASE": self.conninfo[configs.role("acme")]}
+        pki.bootstrap(configs.binary(self.root, "acme"), config, self.path("pki"), environment)
+        self._write_config("godwitctl", configs.godwitctl(self))
+
+    def _write_config(self, name, config):
+        path = self.path("config", f"{name}.yaml")
+        with open(path, "w") as out:
+            json.dump(config, out, indent=1)  # JSON is YAML
+        return path
 
     def _start_dns(self):
         if self.options.dns is not None:
             self.dns = self.options.dns
             return
-        _, public_key = pki.dkim_key(self.path("pki", "dkim"), DKIM_SELECTOR)
         self.unbound = zone.Unbound(self.root, self.path("dns"), self.ports["dns"])
-        self.unbound.start(zone.records(DKIM_SELECTOR, public_key))
+        self.unbound.start(zone.records(self.dkim_records))
         self.dns = f"{HOST}:{self.ports['dns']}"
 
     def _start_database(self):
@@ -103,12 +103,11 @@ class Suite:
                                   for role, password in passwords.items()), database="godwit")
         self.conninfo = {role: self.cluster.conninfo(role, password) for role, password in passwords.items()}
         accounts.create(control, self.passwords)
+        self.dkim_records = accounts.dkim_records(control)
 
     def _start_daemons(self):
         for name in configs.START_ORDER:
-            config = self.path("config", f"{name}.yaml")
-            with open(config, "w") as out:
-                json.dump(configs.MAKERS[name](self), out, indent=1)  # JSON is YAML
+            config = self._write_config(name, configs.MAKERS[name](self))
             command = [configs.binary(self.root, name), "--config", config]
             environment = {"GODWIT_DATABASE": self.conninfo.get(configs.role(name), "")}
             daemon = Daemon(name, command, self.path("logs", f"{name}.log"), self.metrics(name), environment)
@@ -139,11 +138,13 @@ class Suite:
             "domain": zone.DOMAIN,
             "accounts": self.passwords["accounts"],
             "admin": self.passwords["admin"],
-            "ca_file": self.ca_file,
+            "ca_file": pki.ca_file(self.path("pki")),
             **{name: self.public(name) for name in served},
             "metrics": {name: self.metrics(name) for name in names},
-            "grpc": {name: self.grpc(name) for name in names if name in configs.HAS_RPC},
+            "grpc": {name: self.grpc(name) for name in names},
+            "godwitctl": self.path("config", "godwitctl.yaml"),
             "dns": self.dns,
+            "dkim": self.dkim_records,
             "postgres": self.conninfo["godwit_reader"],
             "pids": {daemon.name: daemon.process.pid for daemon in self.daemons},
             "postgres_pid": self.cluster.process.pid,
@@ -163,13 +164,24 @@ class Suite:
         rows += [("dns", told["dns"], "the names of " + told["domain"])]
         wide = max(len(row[0]) for row in rows)
         lines = [f"  {name:<{wide}}  {address:<16}  {meaning}" for name, address, meaning in rows]
+        if "delivery-queue" in told["grpc"]:
+            lines += ["", "  " + self._outbound()]
         lines += ["", "  Log in with one of these addresses and passwords:"]
         lines += [f"  {row['address']:<{wide}}  {row['password']}" for row in told["accounts"]]
         lines += [f"  {told['admin']['address']:<{wide}}  {told['admin']['password']}  (administrator)", "",
                   f"  Certificates are signed by {told['ca_file']}",
+                  f"  The daemons answer: GODWITCTL_CONFIG={told['godwitctl']} godwitctl status",
                   f"  All of this for programs: {self.path('localserve.json')}",
                   f"  Logs: {self.path('logs')}"]
         return "\n".join(lines)
+
+    def _outbound(self):
+        kind = self.options.outbound
+        if kind == "capture":
+            return f"Mail for other domains never leaves this machine: it lies in {self.path('capture')}"
+        if kind == "direct":
+            return "Mail for other domains goes to their servers."
+        return f"Mail for other domains goes to {kind.partition('=')[2]}."
 
     # Life and end
 
@@ -304,11 +316,29 @@ def stop(directory):
     print("Stopped.")
 
 
+def outbound(text):
+    """The value of --outbound, or an error for people."""
+    mode, equals, smarthost = text.partition("=")
+    host, colon, port = smarthost.rpartition(":")
+    good = text in ("capture", "direct") or mode == "smarthost" and host and colon and port.isdigit()
+    if not good:
+        raise argparse.ArgumentTypeError("it is capture, direct or smarthost=HOST:PORT")
+    return text
+
+
 def main():
     parser = argparse.ArgumentParser(prog="tools/localserve", description="Godwit on one machine.")
     parser.add_argument("--dir", required=True, help="where everything is kept")
     parser.add_argument("--ports", type=int, metavar="BASE", help="use ports BASE, BASE+1, ...; else free ones")
     parser.add_argument("--dns", metavar="HOST:PORT", help="ask this DNS server instead of one of our own")
+    parser.add_argument("--outbound", default="capture", metavar="capture|direct|smarthost=HOST:PORT", type=outbound,
+                        help="where mail for other domains goes: into DIR/capture (the default), to their "
+                        "servers, or to one server")
+    parser.add_argument("--outbound-port", type=int, metavar="N", help="of other domains' servers instead of 25, for tests")
+    parser.add_argument("--outbound-ca", metavar="FILE", help="trust anchors for them and for MTA-STS")
+    parser.add_argument("--mta-sts-port", type=int, metavar="N", help="of web servers with MTA-STS policies, for tests")
+    parser.add_argument("--certificate-lifetime", metavar="TIME",
+                        help="how long a certificate is good, such as 5m; it is renewed after two thirds")
     parser.add_argument("--detach", action="store_true", help="return when all is ready")
     parser.add_argument("--stop", action="store_true", help="end the suite in --dir")
     options = parser.parse_args()

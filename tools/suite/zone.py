@@ -16,10 +16,8 @@ DOMAIN = "godwit.test"
 HOST = "mx.godwit.test"
 
 
-def records(dkim_selector, dkim_public_key):
-    """The zone as (name, type, data) lines."""
-    key = f"v=DKIM1; k=rsa; p={dkim_public_key}"
-    strings = " ".join(f'"{key[i:i + 255]}"' for i in range(0, len(key), 255))
+def records(dkim_records):
+    """The zone as lines. `dkim_records` is as in localserve.json: {"name", "text"} of each key."""
     return [
         f"{DOMAIN}. 60 IN SOA {HOST}. postmaster.{DOMAIN}. 1 3600 600 86400 60",
         f"{DOMAIN}. 60 IN NS {HOST}.",
@@ -29,9 +27,15 @@ def records(dkim_selector, dkim_public_key):
         f"{HOST}. 60 IN AAAA ::1",
         f'{HOST}. 60 IN TXT "v=spf1 a -all"',
         f'_dmarc.{DOMAIN}. 60 IN TXT "v=DMARC1; p=reject; rua=mailto:postmaster@{DOMAIN}"',
-        f"{dkim_selector}._domainkey.{DOMAIN}. 60 IN TXT {strings}",
         f"1.0.0.127.in-addr.arpa. 60 IN PTR {HOST}.",
+        *(txt(key["name"], key["text"]) for key in dkim_records),
     ]
+
+
+def txt(name, text):
+    """A TXT record, cut into strings of 255 octets (RFC 1035 §3.3)."""
+    strings = " ".join(f'"{text[i:i + 255]}"' for i in range(0, len(text), 255))
+    return f"{name}. 60 IN TXT {strings}"
 
 
 def machine_resolver():
@@ -81,7 +85,7 @@ class Unbound:
         with open(os.path.join(self.folder, "unbound.log"), "ab") as log:
             self.process = subprocess.Popen(self.command, stdout=log, stderr=log, stdin=subprocess.DEVNULL,
                                             start_new_session=True)
-        deadline = time.monotonic() + 15
+        deadline = time.monotonic() + 60
         while not answers("127.0.0.1", self.port, 0.2):
             if self.process.poll() is not None or time.monotonic() > deadline:
                 raise SuiteError(f"The DNS server did not start; see {self.folder}/unbound.log.")

@@ -1,10 +1,14 @@
 // For tests against other implementations: verifies, signs and seals files against a zone file in
 // the form of testing::FakeZone.
 //
-//   mailauth_tool verify ZONE FILE...                       one line a file: dkim=pass,fail
-//   arc=none mailauth_tool sign KEY DOMAIN SELECTOR FORM FILE        FORM: "relaxed/simple"; the
-//   field mailauth_tool seal KEY DOMAIN SELECTOR ZONE FILE        the three fields mailauth_tool
-//   spf ZONE < lines "IP <tab> HELO <tab> SENDER"    one line each: "pass"
+//   mailauth_tool verify ZONE FILE...
+//       one line a file: dkim=pass,fail arc=none
+//   mailauth_tool sign DOMAIN FORM FILE SELECTOR KEY...
+//       FORM: "relaxed/simple"; a field for each key
+//   mailauth_tool seal KEY DOMAIN SELECTOR ZONE FILE
+//       the three fields
+//   mailauth_tool spf ZONE < lines "IP <tab> HELO <tab> SENDER"
+//       one line each: "pass"
 
 #include <fstream>
 #include <iostream>
@@ -68,15 +72,18 @@ int Sign(const std::vector<std::string>& args) {
   const auto form = [](std::string_view name) {
     return name == "simple" ? dkim::Canonicalization::kSimple : dkim::Canonicalization::kRelaxed;
   };
-  const auto names = base::Split(args.at(4), '/');
-  dkim::SignOptions options{.domain = args.at(2),
-                            .selector = args.at(3),
-                            .key = dkim::PrivateKey::FromPem(ReadFile(args.at(1))).value()};
+  const auto names = base::Split(args.at(2), '/');
+  dkim::SignOptions options;
+  options.domain = args.at(1);
   options.header_canonicalization = form(names.at(0));
   options.body_canonicalization = form(names.at(1));
+  std::vector<dkim::SigningKey> keys;
+  for (size_t i = 4; i + 1 < args.size(); i += 2) {
+    keys.push_back({args[i], dkim::PrivateKey::FromPem(ReadFile(args[i + 1])).value()});
+  }
   dkim::Signer signer(options);
-  signer.Feed(ReadFile(args.at(5)));
-  std::cout << signer.Finish().value();
+  signer.Feed(ReadFile(args.at(3)));
+  std::cout << signer.Finish(keys).value();
   return 0;
 }
 

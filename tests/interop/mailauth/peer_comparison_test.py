@@ -145,8 +145,26 @@ class Comparison(unittest.TestCase):
                 for _ in range(10):
                     plain = random_message(rng)
                     path = self.write("plain", plain)
-                    field = run("sign", self.keys.files[kind], "example.org", "s1", form, path)
+                    field = run("sign", "example.org", form, path, "s1", self.keys.files[kind])
                     self.assertTrue(dkim.verify(field + plain, dnsfunc=self.dnsfunc(kind)), (form, field + plain))
+
+    def test_dkimpy_verifies_each_of_our_two_signatures(self):
+        rng = random.Random(SEED + 4)
+        answers = {b"%s._domainkey.example.org." % kind.encode(): record for kind, record in self.keys.records.items()}
+
+        def verdicts(message):
+            return [dkim.DKIM(message).verify(index, dnsfunc=lambda name, timeout=5: answers.get(name))
+                    for index in range(2)]
+
+        for _ in range(10):
+            plain = random_message(rng)
+            fields = run("sign", "example.org", "relaxed/relaxed", self.write("plain", plain),
+                         "rsa", self.keys.files["rsa"], "ed25519", self.keys.files["ed25519"])
+            self.assertEqual(verdicts(fields + plain), [True, True], fields + plain)
+            self.assertEqual(verdicts(fields + plain.replace(b"Subject:", b"Subject: x")), [False, False])
+            # Oversigned: none can be added.
+            for name in (b"To", b"Cc", b"Reply-To", b"Sender", b"Date", b"Content-Type"):
+                self.assertEqual(verdicts(name + b": x\r\n" + fields + plain), [False, False], name)
 
     def test_arc_chains_both_ways(self):
         rng = random.Random(SEED + 2)

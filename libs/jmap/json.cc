@@ -1,0 +1,228 @@
+#include "libs/jmap/json.h"
+
+#include <boost/json/basic_parser_impl.hpp>
+#include <boost/json/src.hpp>
+#include <limits>
+
+#include "absl/strings/str_format.h"
+#include "libs/base/ascii.h"
+#include "libs/base/status.h"
+#include "libs/jmap/id.h"
+
+namespace godwit::jmap {
+namespace {
+
+constexpr size_t kMaxDepth = 64;
+constexpr int64_t kMaxInt = (int64_t{1} << 53) - 1;
+
+// Counts the names of all objects. Boost's value keeps the last of several members of one name in
+// silence; when the counts differ there was such a one.
+class NameCounter {
+ public:
+  static constexpr std::size_t max_object_size = std::numeric_limits<std::size_t>::max();
+  static constexpr std::size_t max_array_size = std::numeric_limits<std::size_t>::max();
+  static constexpr std::size_t max_key_size = std::numeric_limits<std::size_t>::max();
+  static constexpr std::size_t max_string_size = std::numeric_limits<std::size_t>::max();
+
+  using Error = json::error_code;
+  using Text = json::string_view;
+  bool on_document_begin(Error&) { return true; }
+  bool on_document_end(Error&) { return true; }
+  bool on_object_begin(Error&) { return true; }
+  bool on_object_end(std::size_t n, Error&) {
+    names += n;
+    return true;
+  }
+  bool on_array_begin(Error&) { return true; }
+  bool on_array_end(std::size_t, Error&) { return true; }
+  bool on_key_part(Text, std::size_t, Error&) { return true; }
+  bool on_key(Text, std::size_t, Error&) { return true; }
+  bool on_string_part(Text, std::size_t, Error&) { return true; }
+  bool on_string(Text, std::size_t, Error&) { return true; }
+  bool on_number_part(Text, Error&) { return true; }
+  bool on_int64(int64_t, Text, Error&) { return true; }
+  bool on_uint64(uint64_t, Text, Error&) { return true; }
+  bool on_double(double, Text, Error&) { return true; }
+  bool on_bool(bool, Error&) { return true; }
+  bool on_null(Error&) { return true; }
+  bool on_comment_part(Text, Error&) { return true; }
+  bool on_comment(Text, Error&) { return true; }
+
+  size_t names = 0;
+};
+
+size_t CountNames(const json::value& value) {
+  size_t names = 0;
+  if (const auto* object = value.if_object()) {
+    names += object->size();
+    for (const auto& member : *object) names += CountNames(member.value());
+  } else if (const auto* array = value.if_array()) {
+    for (const auto& element : *array) names += CountNames(element);
+  }
+  return names;
+}
+
+}  // namespace
+
+absl::StatusOr<json::value> ParseJson(std::string_view text) {
+  json::parse_options options;
+  options.max_depth = kMaxDepth;
+  json::error_code error;
+  json::value value = json::parse(json::string_view(text.data(), text.size()), error, {}, options);
+  if (error) return base::InvalidArgument("JSON: " + error.message());
+  json::basic_parser<NameCounter> counter(options);
+  counter.write_some(false, text.data(), text.size(), error);
+  if (counter.handler().names != CountNames(value)) {
+    return base::InvalidArgument("JSON: a name comes twice in an object");
+  }
+  return value;
+}
+
+std::string Serialize(const json::value& value) { return json::serialize(value); }
+
+std::string_view View(const json::string& text) { return {text.data(), text.size()}; }
+
+const json::value* Find(const json::object& object, std::string_view name) {
+  return object.if_contains(json::string_view(name.data(), name.size()));
+}
+
+std::optional<std::string> FindString(const json::object& object, std::string_view name) {
+  const json::value* value = Find(object, name);
+  if (value == nullptr || !value->is_string()) return std::nullopt;
+  return std::string(View(value->get_string()));
+}
+
+json::array ToArray(const std::vector<std::string>& strings) {
+  json::array array;
+  for (const std::string& each : strings) array.emplace_back(each);
+  return array;
+}
+
+std::string FormatUtcDate(absl::Time time) {
+  return absl::FormatTime("%Y-%m-%dT%H:%M:%SZ", time, absl::UTCTimeZone());
+}
+
+std::string FormatDate(absl::Time time, int offset_minutes) {
+  // RFC 3339 has two digits of hours.
+  if (offset_minutes == 0 || offset_minutes <= -24 * 60 || offset_minutes >= 24 * 60) {
+    return FormatUtcDate(time);
+  }
+  return absl::FormatTime("%Y-%m-%dT%H:%M:%S%Ez", time, absl::FixedTimeZone(offset_minutes * 60));
+}
+
+std::optional<absl::Time> ParseDate(std::string_view text) {
+  absl::Time time;
+  std::string error;
+  // "T" and "Z" in upper case, RFC 8620 §1.4; absl takes white space around, which is none.
+  if (text.size() < 20 || text.size() > 40 || text[10] != 'T' || !base::IsDigit(text[0]) ||
+      base::Trim(text).size() != text.size()) {
+    return std::nullopt;
+  }
+  if (!absl::ParseTime("%Y-%m-%dT%H:%M:%E*S%Ez", std::string(text), &time, &error)) {
+    return std::nullopt;
+  }
+  return time;
+}
+
+int DateOffset(std::string_view text) {
+  if (text.size() < 6 || text.back() == 'Z') return 0;
+  const std::string_view zone = text.substr(text.size() - 6);
+  const auto hours = base::ParseDecimal(zone.substr(1, 2));
+  const auto minutes = base::ParseDecimal(zone.substr(4, 2));
+  if (!hours || !minutes || (zone[0] != '+' && zone[0] != '-')) return 0;
+  const int offset = static_cast<int>(*hours * 60 + *minutes);
+  return zone[0] == '-' ? -offset : offset;
+}
+
+const json::value* Arguments::Take(std::string_view name) {
+  taken_.emplace_back(name);
+  const json::value* value = Find(object_, name);
+  return value == nullptr || value->is_null() ? nullptr : value;
+}
+
+void Arguments::Fail(std::string_view name, std::string_view why) {
+  if (error_) return;
+  error_ = MethodError{"invalidArguments", std::string(name) + ": " + std::string(why)};
+}
+
+std::optional<std::string> Arguments::String(std::string_view name) {
+  const json::value* value = Take(name);
+  if (value == nullptr) return std::nullopt;
+  if (value->is_string()) return std::string(View(value->get_string()));
+  Fail(name, "not a string");
+  return std::nullopt;
+}
+
+std::optional<bool> Arguments::Bool(std::string_view name) {
+  const json::value* value = Take(name);
+  if (value == nullptr) return std::nullopt;
+  if (value->is_bool()) return value->get_bool();
+  Fail(name, "not a boolean");
+  return std::nullopt;
+}
+
+std::optional<int64_t> Arguments::Int(std::string_view name) {
+  const json::value* value = Take(name);
+  if (value == nullptr) return std::nullopt;
+  if (value->is_int64() && value->get_int64() <= kMaxInt && value->get_int64() >= -kMaxInt) {
+    return value->get_int64();
+  }
+  Fail(name, "not an integer");
+  return std::nullopt;
+}
+
+std::optional<uint64_t> Arguments::Uint(std::string_view name) {
+  const auto number = Int(name);
+  if (!number) return std::nullopt;
+  if (*number >= 0) return static_cast<uint64_t>(*number);
+  Fail(name, "negative");
+  return std::nullopt;
+}
+
+std::optional<std::vector<std::string>> Arguments::Strings(std::string_view name) {
+  const json::array* array = Array(name);
+  if (array == nullptr) return std::nullopt;
+  std::vector<std::string> strings;
+  for (const json::value& element : *array) {
+    if (!element.is_string()) {
+      Fail(name, "not an array of strings");
+      return std::nullopt;
+    }
+    strings.emplace_back(View(element.get_string()));
+  }
+  return strings;
+}
+
+std::optional<std::vector<std::string>> Arguments::Ids(std::string_view name) {
+  auto ids = Strings(name);
+  if (!ids) return std::nullopt;
+  for (const std::string& id : *ids) {
+    const std::string_view text(id);
+    if (!IsId(text.starts_with('#') ? text.substr(1) : text)) Fail(name, "not an array of ids");
+  }
+  return ids;
+}
+
+const json::object* Arguments::Object(std::string_view name) {
+  const json::value* value = Take(name);
+  if (value == nullptr) return nullptr;
+  if (!value->is_object()) Fail(name, "not an object");
+  return value->if_object();
+}
+
+const json::array* Arguments::Array(std::string_view name) {
+  const json::value* value = Take(name);
+  if (value == nullptr) return nullptr;
+  if (!value->is_array()) Fail(name, "not an array");
+  return value->if_array();
+}
+
+std::optional<MethodError> Arguments::Finish() {
+  for (const auto& member : object_) {
+    const std::string_view name(member.key().data(), member.key().size());
+    if (std::find(taken_.begin(), taken_.end(), name) == taken_.end()) Fail(name, "not known");
+  }
+  return error_;
+}
+
+}  // namespace godwit::jmap

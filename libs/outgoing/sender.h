@@ -1,0 +1,99 @@
+#pragma once
+
+// Sender: how mail of our users leaves: signed by auth-verifier, then into delivery-queue. RPC
+// messages end here.
+//
+//   absl::StatusOr<std::string> signature = co_await sender->Sign(&message, body, trace);
+//   message.header.insert(0, *signature);
+//   absl::StatusOr<int64_t> queue_id = co_await sender->Enqueue(&message, body, trace);
+//
+// Signed or not at all: that is the caller's to keep. The body is read twice, once for each daemon,
+// so that who has it elsewhere need not hold it. Calls on a reactor's thread; `message` lives until
+// the task has ended.
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "libs/base/task.h"
+#include "libs/rpc/client.h"
+
+namespace godwit::outgoing {
+
+enum class Return { kUnspecified, kFull, kHeaders };  // RFC 3461 §4.3
+
+struct Recipient {
+  std::string address;  // without angle brackets
+  // RFC 3461 §4.1. None: failures and delays are told.
+  bool never = false;
+  bool success = false;
+  bool failure = false;
+  bool delay = false;
+  std::string orcpt = {};  // RFC 3461 §4.2, as it came; "" none
+};
+
+struct Message {
+  int64_t account = 0;
+  std::string user;            // who authenticated
+  std::string client_address;  // where from; "" unknown
+  std::string from_address;    // of the From field: whose domain signs
+  std::string reverse_path;    // without angle brackets; "" for <>
+  std::vector<Recipient> recipients;
+  Return ret = Return::kUnspecified;
+  std::string envid;  // RFC 3461 §4.4, decoded
+  bool smtputf8 = false;
+  bool body_8bit = false;
+  bool requiretls = false;               // RFC 8689
+  std::optional<absl::Time> hold_until;  // RFC 4865
+  std::string idempotency_key;           // 8 to 64 octets
+  std::string header;                    // with the empty line
+};
+
+// Reads the body of the message: each call of the factory begins again.
+class BodyStream {
+ public:
+  virtual ~BodyStream() = default;
+  // At most kPiece octets; "" at the end.
+  virtual base::Task<absl::StatusOr<std::string>> Next() = 0;
+};
+using BodyFactory = std::function<std::unique_ptr<BodyStream>()>;
+inline constexpr size_t kPiece = 256 * 1024;
+
+// A body in memory, which outlives the call.
+BodyFactory BodyInMemory(std::string_view body);
+
+class Sender {
+ public:
+  virtual ~Sender() = default;
+
+  // Header fields to put in front. Errors: PermissionDenied, the account may not sign for the
+  // author's domain; InvalidArgument, the header can't be signed; everything else: no signature
+  // now.
+  virtual base::Task<absl::StatusOr<std::string>> Sign(const Message* message, BodyFactory body,
+                                                       std::string trace) = 0;
+
+  // The queue's id: the message is durable. Tried a second time where that may help: the key keeps
+  // it from being there twice. Errors: InvalidArgument and PermissionDenied concern the message,
+  // ResourceExhausted its size or a queue that is full, the others are for later.
+  virtual base::Task<absl::StatusOr<int64_t>> Enqueue(const Message* message, BodyFactory body,
+                                                      std::string trace) = 0;
+
+  struct Options {
+    rpc::ChannelOptions signer;
+    // For each piece, and from the last one to the answer.
+    absl::Duration sign_deadline = absl::Seconds(30);
+    rpc::ChannelOptions queue;
+    absl::Duration queue_deadline = absl::Seconds(30);
+  };
+  // InvalidArgument when the certificate files can't be read.
+  static absl::StatusOr<std::unique_ptr<Sender>> Create(Options options);
+};
+
+}  // namespace godwit::outgoing

@@ -1,0 +1,213 @@
+#include "libs/smtpd/connection.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "libs/base/status.h"
+#include "libs/obs/log.h"
+
+namespace godwit::smtpd {
+namespace {
+
+using smtp::MakeReply;
+using smtp::ReplyKind;
+
+// Octets of data that are collected before they are sent on; a read is at most 16 KiB.
+constexpr size_t kFlushAt = 64 * 1024;
+// For the peer to take our last reply and close.
+constexpr absl::Duration kLinger = absl::Seconds(2);
+// Letters of a connection's id: 60 bits, so that no two transactions ever share theirs.
+constexpr size_t kIdSize = 12;
+
+smtp::ServerOptions OptionsFor(const Profile& profile) {
+  smtp::ServerOptions options = profile.smtp();
+  options.tls = profile.implicit_tls;
+  if (profile.tls != nullptr && !profile.implicit_tls) {
+    options.extensions.Add(smtp::Extension::kStartTls);
+  }
+  return options;
+}
+
+}  // namespace
+
+base::Task<void> Connection::Serve(std::unique_ptr<net::Stream> stream, Front* front,
+                                   const Profile* profile) {
+  Connection connection(std::move(stream), front, profile);
+  co_await connection.Run();
+}
+
+Connection::Connection(std::unique_ptr<net::Stream> stream, Front* front, const Profile* profile)
+    : stream_(std::move(stream)),
+      front_(front),
+      options_(front->options()),
+      profile_(profile),
+      id_(options_.random->Token(kIdSize)),
+      room_(front->Enter()),
+      smtp_(OptionsFor(*profile)),
+      handler_(profile->new_handler()) {
+  session_end_ = options_.clock->Monotonic() + options_.session_total;
+  stream_->set_write_timeout(options_.write_timeout);
+}
+
+Connection::~Connection() { front_->Leave(); }
+
+base::Task<void> Connection::Run() {
+  if (!room_) smtp_.Refuse(MakeReply(ReplyKind::kTooManyConnections));
+  absl::Status admitted = co_await Admit();
+  if (!admitted.ok()) {
+    obs::Log(obs::Level::kInfo, "client not admitted",
+             {{"session", id_}, {"client", stream_->peer().ToString()}, {"status", admitted}});
+    co_return;
+  }
+  bool open = true;
+  while (open) {
+    smtp::Action action = smtp_.Next(&in_);
+    open = co_await Carry(std::move(action));
+  }
+  co_await EndTransaction();
+  in_ = {};
+  input_ = net::Input();
+  co_await stream_->Shutdown(kLinger);
+}
+
+base::Task<absl::Status> Connection::Admit() {
+  absl::Status status;
+  if (profile_->implicit_tls) status = co_await Handshake();
+  if (status.ok()) status = handler_->Admit(*stream_);
+  co_return status;
+}
+
+base::Task<bool> Connection::Carry(smtp::Action action) {
+  bool open = true;
+  if (std::holds_alternative<smtp::NeedInput>(action)) {
+    open = co_await ReadMore();
+  } else if (auto* send = std::get_if<smtp::Send>(&action)) {
+    open = co_await Write(send->bytes);
+  } else if (std::holds_alternative<smtp::StartTls>(action)) {
+    open = co_await StartTls();
+  } else if (std::holds_alternative<smtp::Close>(action)) {
+    open = false;
+  } else if (auto* check = std::get_if<smtp::CheckAuth>(&action)) {
+    smtp::AuthAnswer answer = co_await handler_->Authenticate(Facts(), std::move(*check));
+    smtp_.OnAuthAnswer(answer);
+  } else if (auto* response = std::get_if<smtp::AuthResponse>(&action)) {
+    smtp::AuthAnswer answer = co_await handler_->Continue(Facts(), std::move(*response));
+    smtp_.OnAuthAnswer(answer);
+  } else {
+    co_await CarryMail(std::move(action));
+  }
+  co_return open;
+}
+
+base::Task<void> Connection::CarryMail(smtp::Action action) {
+  if (auto* mail = std::get_if<smtp::CheckMailFrom>(&action)) {
+    co_await BeginTransaction(std::move(*mail));
+  } else if (auto* rcpt = std::get_if<smtp::CheckRcpt>(&action)) {
+    smtp::Reply reply = co_await transaction_->AddRecipient(std::move(*rcpt));
+    smtp_.OnReply(reply);
+  } else if (std::holds_alternative<smtp::BeginData>(action)) {
+    co_await BeginData();
+  } else if (auto* chunk = std::get_if<smtp::DataChunk>(&action)) {
+    co_await TakeChunk(chunk->bytes);
+  } else if (auto* end = std::get_if<smtp::EndData>(&action)) {
+    smtp::Reply reply = co_await transaction_->EndData(std::move(*end));
+    transaction_.reset();
+    smtp_.OnReply(reply);
+  }
+}
+
+base::Task<void> Connection::BeginTransaction(smtp::CheckMailFrom mail) {
+  co_await EndTransaction();
+  std::string id = id_ + "." + std::to_string(++transactions_);
+  transaction_ = handler_->NewTransaction(Facts(), std::move(mail), std::move(id));
+  smtp::Reply reply = co_await transaction_->Begin();
+  if (!reply.positive()) transaction_.reset();
+  smtp_.OnReply(reply);
+}
+
+base::Task<void> Connection::BeginData() {
+  data_end_ = options_.clock->Monotonic() + options_.data_total;
+  smtp::Reply reply = co_await transaction_->BeginData();
+  if (reply.code != 354) co_await EndTransaction();
+  smtp_.OnReply(reply);
+}
+
+// A transaction that the client gave up.
+base::Task<void> Connection::EndTransaction() {
+  if (transaction_ == nullptr) co_return;
+  co_await transaction_->Abandon();
+  transaction_.reset();
+}
+
+base::Task<void> Connection::TakeChunk(std::string_view bytes) {
+  transaction_->Append(bytes);
+  if (transaction_->pending() >= kFlushAt) co_await transaction_->Flush();
+}
+
+ClientFacts Connection::Facts() const {
+  ClientFacts facts;
+  facts.session = id_;
+  facts.address = stream_->peer().address;
+  facts.greeting_name = smtp_.greeting_name();
+  facts.with.esmtp = smtp_.esmtp();
+  facts.with.tls = smtp_.tls();
+  facts.with.auth = smtp_.authenticated();
+  if (stream_->is_tls()) {
+    const net::TlsInfo info = stream_->tls_info();
+    facts.tls = info.version + " " + info.cipher;
+    if (!info.group.empty()) facts.tls += " " + info.group;
+  }
+  return facts;
+}
+
+absl::Duration Connection::NextTimeout() const {
+  const absl::Duration now = options_.clock->Monotonic();
+  if (smtp_.in_data()) return std::min(options_.data_block_timeout, data_end_ - now);
+  return std::min(options_.command_timeout, session_end_ - now);
+}
+
+base::Task<bool> Connection::ReadMore() {
+  if (smtp_.in_data()) co_await transaction_->Flush();
+  in_ = {};
+  input_ = net::Input();  // gives the buffer back while we wait
+  const bool cut = front_->cutting() && !smtp_.in_data();
+  if (cut || (front_->draining() && smtp_.idle())) {
+    smtp_.End(MakeReply(ReplyKind::kShuttingDown));
+    co_return true;
+  }
+  const absl::Duration timeout = NextTimeout();
+  if (timeout <= absl::ZeroDuration()) {
+    smtp_.End(MakeReply(ReplyKind::kTimeout));
+    co_return true;
+  }
+  input_ = co_await stream_->Read(timeout);
+  if (input_.event == net::Ready::kClosed) co_return false;
+  if (input_.event == net::Ready::kReadable) in_ = input_.bytes();
+  if (input_.event == net::Ready::kTimeout) smtp_.End(MakeReply(ReplyKind::kTimeout));
+  co_return true;
+}
+
+base::Task<bool> Connection::Write(std::string_view bytes) {
+  absl::Status written = co_await stream_->Write(bytes);
+  co_return written.ok();
+}
+
+base::Task<absl::Status> Connection::Handshake() {
+  absl::Status status = co_await stream_->StartTlsServer(profile_->tls, options_.handshake_timeout);
+  options_.handshakes->At({status.ok() ? "ok" : "failed"}).Add();
+  co_return status;
+}
+
+base::Task<bool> Connection::StartTls() {
+  co_await EndTransaction();
+  absl::Status started = co_await Handshake();
+  if (!started.ok()) {
+    obs::Log(obs::Level::kInfo, "tls handshake failed",
+             {{"session", id_}, {"client", stream_->peer().ToString()}, {"status", started}});
+    co_return false;
+  }
+  smtp_.OnTlsStarted();
+  co_return true;
+}
+
+}  // namespace godwit::smtpd

@@ -1,0 +1,419 @@
+// Sign as its callers see it: over mutual TLS, with a real PostgreSQL and auth-verifier's own role.
+
+#include <grpcpp/grpcpp.h>
+
+#include <catch2/catch.hpp>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "libs/base/random.h"
+#include "libs/base/status.h"
+#include "libs/base/task.h"
+#include "libs/dkim/verify.h"
+#include "libs/rpc/call.h"
+#include "libs/rpc/client.h"
+#include "libs/store/admin.h"
+#include "libs/store/dkim_keys.h"
+#include "libs/testing/certificates.h"
+#include "libs/testing/fake_resolver.h"
+#include "libs/testing/scratch_database.h"
+#include "proto/godwit/auth_verifier/v1/auth_verifier.grpc.pb.h"
+#include "services/auth-verifier/rpc_service.h"
+#include "services/auth-verifier/server.h"
+
+namespace godwit::auth_verifier {
+namespace {
+
+namespace pb = ::godwit::auth_verifier::v1;
+using AsyncVerifier = pb::AuthVerifier::StubInterface::async_interface;
+using Code = absl::StatusCode;
+using Chunks = std::vector<std::string>;
+
+constexpr char kMessage[] =
+    "From: Alice <alice@a.example>\r\nTo: bob@c.example\r\nSubject: hello\r\n\r\ntext\r\n";
+
+void MustOk(const absl::Status& status) {
+  if (!status.ok()) FAIL(base::ToString(status));
+}
+template <typename T>
+T Must(absl::StatusOr<T> result) {
+  MustOk(result.status());
+  return *std::move(result);
+}
+
+pb::SignRequest Context(int64_t account, const std::string& from) {
+  pb::SignRequest request;
+  request.mutable_context()->set_account_id(account);
+  request.mutable_context()->set_from_address(from);
+  return request;
+}
+
+base::Task<absl::StatusOr<pb::SignResponse>> Send(pb::AuthVerifier::Stub* stub,
+                                                  std::vector<pb::SignRequest> requests) {
+  auto stream = rpc::ClientStream<pb::SignRequest, pb::SignResponse>::Open(
+      stub, &AsyncVerifier::Sign, {.deadline = absl::Seconds(20)});
+  for (const pb::SignRequest& request : requests) {
+    absl::Status sent = co_await stream->Write(request);
+    if (!sent.ok()) break;  // Finish() has the reason
+  }
+  co_return co_await stream->Finish();
+}
+
+base::Task<absl::StatusOr<pb::VerifyResponse>> SendToVerify(pb::AuthVerifier::Stub* stub,
+                                                            std::string message) {
+  auto stream = rpc::ClientStream<pb::VerifyRequest, pb::VerifyResponse>::Open(
+      stub, &AsyncVerifier::Verify, {.deadline = absl::Seconds(20)});
+  pb::VerifyRequest request;
+  request.mutable_envelope()->set_client_ip("\x7f\0\0\1", 4);
+  request.mutable_envelope()->set_helo("mx.a.example");
+  request.mutable_envelope()->set_mail_from("alice@a.example");
+  request.mutable_envelope()->set_authserv_id("mx.b.example");
+  absl::Status sent = co_await stream->Write(request);
+  if (sent.ok()) {
+    request.set_data(message);
+    sent = co_await stream->Write(request);
+  }
+  co_return co_await stream->Finish();
+}
+
+class World {
+ public:
+  World() : connection_(database_.Connect()), pool_(PoolOptions(database_)), keys_(&pool_) {
+    MustOk(store::AddDomain(*connection_, "a.example", now_));
+    MustOk(store::AddDomain(*connection_, "b.example", now_));
+    alice = AddAccount("alice@a.example");
+    bob = AddAccount("bob@b.example");
+    Start();
+  }
+  ~World() {
+    server_->Shutdown(absl::ZeroDuration());
+    executors_.Stop();
+  }
+
+  int64_t AddAccount(const std::string& address) {
+    return store::ToInt(
+        Must(store::AddAccount(*connection_, address, base::RandomSource::System(), now_)));
+  }
+
+  // A new active key; its record is in the DNS.
+  void AddKey(const std::string& domain, const std::string& selector,
+              dkim::KeyType type = dkim::KeyType::kEd25519) {
+    const auto made = Must(dkim::PrivateKey::Generate(type));
+    store::DkimKey key;
+    key.domain = domain;
+    key.selector = selector;
+    key.algorithm = dkim::AlgorithmName(type);
+    key.public_key = made.PublicBytes();
+    MustOk(store::AddDkimKey(*connection_, key, made.Pkcs8(), now_));
+    MustOk(store::ActivateDkimKey(*connection_, domain, selector, now_));
+    base::DnsAnswer answer;
+    answer.outcome = base::DnsOutcome::kOk;
+    answer.texts = {made.PublicRecord()};
+    zone_.Override({selector + "._domainkey." + domain, base::DnsType::kTxt}, answer);
+    resolver_.Set(zone_);
+  }
+
+  pb::AuthVerifier::Stub* StubOf(const std::string& daemon) {
+    auto& stub = stubs_[daemon];
+    if (stub != nullptr) return stub.get();
+    rpc::ChannelOptions options;
+    options.target = "127.0.0.1:" + std::to_string(server_->port());
+    options.daemon = "auth-verifier";
+    options.tls = FilesOf(daemon);
+    stub = pb::AuthVerifier::NewStub(Must(rpc::Connect(options)));
+    return stub.get();
+  }
+
+  absl::StatusOr<std::string> Sign(int64_t account, const std::string& from,
+                                   const Chunks& chunks = {kMessage},
+                                   const std::string& daemon = "submission") {
+    std::vector<pb::SignRequest> requests = {Context(account, from)};
+    for (const std::string& chunk : chunks) requests.emplace_back().set_data(chunk);
+    auto response = base::RunBlocking(Send(StubOf(daemon), requests));
+    if (!response.ok()) return response.status();
+    return response->header_fields();
+  }
+  Code CodeOf(int64_t account, const std::string& from, const Chunks& chunks = {kMessage},
+              const std::string& daemon = "submission") {
+    return Sign(account, from, chunks, daemon).status().code();
+  }
+
+  pb::VerifyResponse Verify(const std::string& message) {
+    return Must(base::RunBlocking(SendToVerify(StubOf("smtp-ingress"), message)));
+  }
+  // The selectors of the signatures that pass.
+  std::vector<std::string> Passing(const std::string& message) {
+    std::vector<std::string> selectors;
+    const pb::VerifyResponse verdict = Verify(message);
+    for (const pb::DkimResult& result : verdict.dkim()) {
+      CAPTURE(result.reason());
+      CHECK(result.result() == pb::RESULT_PASS);
+      selectors.push_back(result.selector());
+    }
+    return selectors;
+  }
+
+  db::Connection& connection() { return *connection_; }
+  absl::Time now() const { return now_; }
+  std::string CaFile() const { return authority_.ca_file(); }
+  rpc::TlsFiles FilesOf(const std::string& daemon) {
+    const auto leaf = authority_.Issue({.names = {daemon}});
+    return {authority_.ca_file(), leaf.chain_file, leaf.key_file};
+  }
+
+  int64_t alice = 0;
+  int64_t bob = 0;
+
+ private:
+  static db::PoolOptions PoolOptions(const testing::ScratchDatabase& database) {
+    db::PoolOptions options = database.PoolOptions(2, "godwit_auth_verifier");
+    options.max_backoff = absl::Milliseconds(100);
+    return options;
+  }
+
+  void Start() {
+    RpcOptions options;
+    options.concurrent_messages = 4;
+    service_ = NewRpcService(options, {.resolver = &resolver_,
+                                       .clock = base::Clock::System(),
+                                       .executors = &executors_,
+                                       .keys = &keys_,
+                                       .metrics = &metrics_});
+    rpc::ServerOptions server;
+    server.address = "127.0.0.1:0";
+    server.tls = FilesOf("auth-verifier");
+    server.callers = Callers();
+    server_ = Must(rpc::Server::Start(server, {service_.get()}));
+  }
+
+  const absl::Time now_ = absl::FromUnixSeconds(1'790'000'000);
+  testing::ScratchDatabase database_;
+  std::unique_ptr<db::Connection> connection_;
+  testing::CertificateAuthority authority_{testing::MakeScratchFolder()};
+  testing::FakeZone zone_;
+  testing::FakeResolver resolver_;
+  net::ReactorPool executors_{{.threads = 2, .reactor = {}}};
+  db::Pool pool_;
+  SigningKeys keys_;
+  Metrics metrics_;
+  std::unique_ptr<grpc::Service> service_;
+  std::unique_ptr<rpc::Server> server_;
+  std::map<std::string, std::unique_ptr<pb::AuthVerifier::Stub>> stubs_;
+};
+
+TEST_CASE("What is signed verifies, with every active key", "[auth-verifier][integration]") {
+  World world;
+  world.AddKey("a.example", "ed");
+  world.AddKey("a.example", "rsa", dkim::KeyType::kRsa);
+  const std::string fields = Must(world.Sign(world.alice, "alice@a.example"));
+  CHECK(world.Passing(fields + kMessage) == Chunks{"rsa", "ed"});
+  CHECK(world.Verify(fields + kMessage).dmarc().from_domain() == "a.example");
+  // Damage is seen: the test could fail.
+  CHECK(world.Verify(fields + kMessage + "x").dkim(0).result() == pb::RESULT_FAIL);
+}
+
+TEST_CASE("A message may come in pieces, or with its context", "[auth-verifier][integration]") {
+  World world;
+  world.AddKey("a.example", "s1");
+  const std::string large(600 * 1024, 'x');
+  const std::string whole = kMessage + large;
+  Chunks chunks = {std::string(kMessage).substr(0, 5), std::string(kMessage).substr(5)};
+  for (size_t i = 0; i < large.size(); i += 200 * 1024)
+    chunks.push_back(large.substr(i, 200 * 1024));
+  const std::string fields = Must(world.Sign(world.alice, "alice@a.example", chunks));
+  CHECK(world.Passing(fields + whole) == Chunks{"s1"});
+
+  pb::SignRequest one = Context(world.alice, "alice@a.example");
+  one.set_data(kMessage);
+  const auto response = Must(base::RunBlocking(Send(world.StubOf("submission"), {one})));
+  CHECK(world.Passing(response.header_fields() + kMessage) == Chunks{"s1"});
+}
+
+TEST_CASE("Each RPC is open to its callers only", "[auth-verifier][integration]") {
+  World world;
+  world.AddKey("a.example", "s1");
+  struct Row {
+    std::string daemon;
+    bool sign;
+    bool verify;
+  };
+  const auto row = GENERATE(values<Row>({{"submission", true, false},
+                                         {"webmail-api", true, true},
+                                         {"delivery-queue", true, false},
+                                         {"smtp-ingress", false, true},
+                                         {"imap-gateway", false, false},
+                                         {"auth-verifier", false, false},
+                                         {"tls-policy", false, false},
+                                         {"acme", false, false},
+                                         {"godwitctl", false, false}}));
+  CAPTURE(row.daemon);
+  CHECK(world.CodeOf(world.alice, "alice@a.example", {kMessage}, row.daemon) ==
+        (row.sign ? Code::kOk : Code::kPermissionDenied));
+  const auto verified = base::RunBlocking(SendToVerify(world.StubOf(row.daemon), kMessage));
+  CHECK(verified.status().code() == (row.verify ? Code::kOk : Code::kPermissionDenied));
+}
+
+TEST_CASE("Only delivery-queue signs for the suite itself", "[auth-verifier][integration]") {
+  World world;
+  world.AddKey("a.example", "s1");
+  const std::string from = "mailer-daemon@a.example";
+  const std::string notice = "From: " + from + "\r\n\r\nNot delivered.\r\n";
+  const std::string fields = Must(world.Sign(0, from, {notice}, "delivery-queue"));
+  CHECK(world.Passing(fields + notice) == Chunks{"s1"});
+  CHECK(world.CodeOf(0, from, {notice}, "submission") == Code::kPermissionDenied);
+  CHECK(world.CodeOf(0, from, {notice}, "webmail-api") == Code::kPermissionDenied);
+  CHECK(world.CodeOf(0, "x@c.example", {"From: x@c.example\r\n\r\n"}, "delivery-queue") ==
+        Code::kFailedPrecondition);
+}
+
+TEST_CASE("An account has its own domains signed", "[auth-verifier][integration]") {
+  World world;
+  world.AddKey("a.example", "s1");
+  const std::string as_alice = "alice@a.example";
+  CHECK(world.CodeOf(world.alice, as_alice) == Code::kOk);
+  CHECK(world.CodeOf(world.alice, "sales@A.Example") == Code::kOk);  // submission judges the name
+  CHECK(world.CodeOf(world.bob, as_alice) == Code::kPermissionDenied);
+  CHECK(world.CodeOf(12345, as_alice) == Code::kPermissionDenied);
+  CHECK(world.CodeOf(-1, as_alice) == Code::kPermissionDenied);
+  // No active key, and not ours.
+  const Chunks from_bob = {"From: bob@b.example\r\n\r\n"};
+  CHECK(world.CodeOf(world.bob, "bob@b.example", from_bob) == Code::kFailedPrecondition);
+  CHECK(world.CodeOf(world.bob, "bob@c.example") == Code::kFailedPrecondition);
+
+  const store::AccountId bob{world.bob};
+  MustOk(store::AddAddress(world.connection(), "robert@a.example", bob, world.now()));
+  CHECK(world.CodeOf(world.bob, as_alice) == Code::kOk);
+  MustOk(store::SetAccountDisabled(world.connection(), bob, true));
+  CHECK(world.CodeOf(world.bob, as_alice) == Code::kPermissionDenied);
+  MustOk(store::SetAccountDisabled(world.connection(), bob, false));
+  MustOk(store::RemoveAddress(world.connection(), "robert@a.example"));
+  CHECK(world.CodeOf(world.bob, as_alice) == Code::kPermissionDenied);
+}
+
+TEST_CASE("Requests that make no sense are refused", "[auth-verifier][integration]") {
+  World world;
+  world.AddKey("a.example", "s1");
+  const auto code = [&](std::vector<pb::SignRequest> requests) {
+    return base::RunBlocking(Send(world.StubOf("submission"), requests)).status().code();
+  };
+  pb::SignRequest data;
+  data.set_data(kMessage);
+  const pb::SignRequest context = Context(world.alice, "alice@a.example");
+  CHECK(code({}) == Code::kInvalidArgument);
+  CHECK(code({data}) == Code::kInvalidArgument);
+  CHECK(code({context, data, context}) == Code::kInvalidArgument);
+  CHECK(code({context}) == Code::kInvalidArgument);
+  CHECK(code({Context(world.alice, "alice"), data}) == Code::kInvalidArgument);
+  CHECK(world.CodeOf(world.alice, "alice@a.example", {"From: alice@b.example\r\n\r\n"}) ==
+        Code::kInvalidArgument);
+}
+
+TEST_CASE("A change of the keys takes effect with the next message",
+          "[auth-verifier][integration]") {
+  World world;
+  const auto selectors = [&] {
+    const auto fields = world.Sign(world.alice, "alice@a.example");
+    return fields.ok() ? world.Passing(*fields + kMessage) : Chunks{};
+  };
+  CHECK(selectors() == Chunks{});
+  world.AddKey("a.example", "s1");
+  CHECK(selectors() == Chunks{"s1"});
+  world.AddKey("a.example", "s2");
+  CHECK(selectors() == Chunks{"s1", "s2"});
+  db::Connection& connection = world.connection();
+  MustOk(store::RetireDkimKey(connection, "a.example", "s1", world.now()));
+  CHECK(selectors() == Chunks{"s2"});
+  // The same name, another key.
+  MustOk(store::RetireDkimKey(connection, "a.example", "s2", world.now()));
+  MustOk(store::RemoveDkimKey(connection, "a.example", "s2"));
+  world.AddKey("a.example", "s2");
+  CHECK(selectors() == Chunks{"s2"});
+  MustOk(store::RetireDkimKey(connection, "a.example", "s2", world.now()));
+  CHECK(world.CodeOf(world.alice, "alice@a.example") == Code::kFailedPrecondition);
+}
+
+TEST_CASE("A key that can't be read signs nothing", "[auth-verifier][integration]") {
+  World world;
+  world.AddKey("a.example", "s1");
+  MustOk(world.connection().ExecuteScript("UPDATE dkim_keys SET private_key = 'x'").status());
+  CHECK(world.CodeOf(world.alice, "alice@a.example") == Code::kUnavailable);
+}
+
+TEST_CASE("Without a database nothing is signed, and mail is still verified",
+          "[auth-verifier][integration]") {
+  World world;
+  world.AddKey("a.example", "s1");
+  const std::string fields = Must(world.Sign(world.alice, "alice@a.example"));
+  testing::ScratchDatabase::StopCluster();
+  // Keys that were read before are no licence.
+  CHECK(world.CodeOf(world.alice, "alice@a.example") == Code::kUnavailable);
+  CHECK(world.Passing(fields + kMessage) == Chunks{"s1"});
+  testing::ScratchDatabase::StartCluster();
+  Code code = Code::kUnavailable;
+  for (int i = 0; i < 100 && code == Code::kUnavailable; ++i) {
+    code = world.CodeOf(world.alice, "alice@a.example");
+    if (code != Code::kOk) absl::SleepFor(absl::Milliseconds(50));
+  }
+  CHECK(code == Code::kOk);
+}
+
+// A client that opens calls and leaves them open.
+base::Task<bool> HoldAndSign(World* world, int held) {
+  using Stream = rpc::ClientStream<pb::SignRequest, pb::SignResponse>;
+  std::vector<std::unique_ptr<Stream>> streams;
+  for (int i = 0; i < held; ++i) {
+    streams.push_back(Stream::Open(world->StubOf("submission"), &AsyncVerifier::Sign, {}));
+    (void)co_await streams.back()->Write(Context(world->alice, "alice@a.example"));
+  }
+  std::vector<pb::SignRequest> requests;
+  requests.push_back(Context(world->alice, "alice@a.example"));
+  auto response = co_await Send(world->StubOf("submission"), requests);
+  co_return response.status().code() == Code::kResourceExhausted;
+}
+
+TEST_CASE("Above the bound a message is refused", "[auth-verifier][integration]") {
+  World world;
+  world.AddKey("a.example", "s1");
+  // The held calls reach the service some time after their first write.
+  bool refused = false;
+  for (int i = 0; i < 50 && !refused; ++i) refused = base::RunBlocking(HoldAndSign(&world, 4));
+  CHECK(refused);
+}
+
+TEST_CASE("The daemon starts while its database is away", "[auth-verifier][integration]") {
+  testing::CertificateAuthority authority(testing::MakeScratchFolder());
+  const auto leaf = authority.Issue({.names = {"auth-verifier"}});
+  Config config;
+  config.mutable_rpc()->set_listen("127.0.0.1:0");
+  config.mutable_rpc_tls()->set_ca_file(authority.ca_file());
+  config.mutable_rpc_tls()->set_certificate_file(leaf.chain_file);
+  config.mutable_rpc_tls()->set_key_file(leaf.key_file);
+  config.mutable_dns()->add_servers("127.0.0.1:9");
+  config.mutable_dns()->mutable_timeout()->set_seconds(1);
+  config.mutable_dns()->set_attempts(1);
+  config.mutable_dns()->set_cache_entries(100);
+  config.mutable_limits()->set_threads(1);
+  config.mutable_limits()->mutable_message_time()->set_seconds(60);
+  config.mutable_database()->set_threads(1);
+  config.mutable_database()->mutable_queue_timeout()->set_seconds(5);
+  config.mutable_database()->mutable_statement_timeout()->set_seconds(5);
+  runtime::Context context;
+  SECTION("away") {
+    config.mutable_database()->set_conninfo("host=/nonexistent dbname=godwit");
+    Server server(config, &context);
+    CHECK(server.Start().ok());
+    CHECK(server.port() != 0);
+    server.Drain(absl::ZeroDuration());
+  }
+  SECTION("too old") {
+    const testing::ScratchDatabase database(testing::Durability::kFast, testing::Schema::kEmpty);
+    config.mutable_database()->set_conninfo(database.ConnInfo());
+    Server server(config, &context);
+    CHECK(server.Start().code() == Code::kFailedPrecondition);
+  }
+}
+
+}  // namespace
+}  // namespace godwit::auth_verifier

@@ -1,0 +1,71 @@
+#pragma once
+
+// Attempt and Job: a message in work in this process.
+//
+// An Attempt is one message from the moment it is loaded (or enqueued) to the moment its outcome is
+// written. It is split into Jobs: the recipients of one site, at most so many, one SMTP transaction
+// each. What is const after loading may be read on every thread; the rest says whose it is.
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/time/time.h"
+#include "libs/store/queue_lease.h"
+#include "services/delivery-queue/route.h"
+
+namespace godwit::delivery_queue {
+
+struct Attempt {
+  store::DueMessage message;  // const after loading
+  int64_t epoch = 0;          // of the shard's lease; 0: a first attempt under our claim
+  // Its octets, when they are in memory still (a first attempt of a message that is not large).
+  std::optional<std::string> header{};
+  std::optional<std::string> body{};
+  absl::Duration loaded_at;                               // monotonic
+  absl::Duration enqueued_at = absl::InfiniteDuration();  // monotonic; of a first attempt
+  // On the monotonic clock, in nanoseconds: our claim, which the worker prolongs. Any thread.
+  std::atomic<int64_t> claim_until{0};
+  // The lease or claim is another's: nothing more must be sent. Any thread.
+  std::atomic<bool> lost{false};
+  // Worker's thread only.
+  int open_jobs = 0;
+  bool deferred_unwritten = false;  // a job was put aside without an outcome
+
+  store::QueueId id() const { return message.id; }
+  const std::string& trace() const { return message.envelope.trace_id; }
+};
+using AttemptPtr = std::shared_ptr<Attempt>;
+
+struct Job {
+  AttemptPtr attempt;
+  RoutePtr route;
+  std::vector<size_t> recipients;  // of attempt->message.recipients
+  bool tried = false;  // on a connection that was found dead: not a second time in silence
+};
+
+// What became of one recipient.
+struct RecipientResult {
+  enum class State { kDelivered, kDeferred, kFailed };
+  size_t recipient = 0;
+  State state = State::kDeferred;
+  smtp::Reply reply;
+  bool ours = false;       // the reply is our own words, not the server's
+  std::string host;        // that answered; "" nobody did
+  bool dsn_taken = false;  // the server will tell the sender what becomes of it (RFC 3461 §5.2.2)
+  const char* at = "";     // of metrics.h, when it is deferred
+};
+
+struct JobResult {
+  std::vector<RecipientResult> recipients;
+  bool uncertain = false;  // the dot was sent and its reply never came
+};
+
+// Everybody of `job` alike.
+JobResult AllOf(const Job& job, RecipientResult::State state, const smtp::Reply& reply,
+                const char* at);
+
+}  // namespace godwit::delivery_queue

@@ -1,0 +1,192 @@
+#include "services/delivery-queue/router.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "libs/base/ascii.h"
+#include "libs/base/status.h"
+#include "libs/obs/log.h"
+#include "libs/store/queue.h"
+
+namespace godwit::delivery_queue {
+namespace {
+
+// What an administrator changes takes effect within two seconds.
+constexpr absl::Duration kOwnValid = absl::Seconds(2);
+constexpr size_t kMaxKnown = 20000;
+
+RouteAnswer Refuse(int code, std::string_view enhanced, std::string_view text) {
+  RouteAnswer answer;
+  answer.refusal = {code, std::string(enhanced), {std::string(text)}};
+  return answer;
+}
+
+RouteAnswer Use(Route route) {
+  RouteAnswer answer;
+  if (route.site.empty()) route.site = SiteOf(route.hosts, route.port);
+  answer.route = std::make_shared<const Route>(std::move(route));
+  return answer;
+}
+
+// RFC 5321 §4.1.3.
+std::optional<base::IpAddress> ParseLiteral(std::string_view domain) {
+  if (domain.size() < 2 || domain.front() != '[' || domain.back() != ']') return std::nullopt;
+  std::string_view inside = domain.substr(1, domain.size() - 2);
+  constexpr std::string_view kV6 = "IPv6:";
+  if (base::StartsWithIgnoreCase(inside, kV6)) inside.remove_prefix(kV6.size());
+  return base::IpAddress::Parse(inside);
+}
+
+RouteAnswer ToAddress(RouteKind kind, const std::string& name, const base::IpAddress& address,
+                      uint16_t port) {
+  Route route;
+  route.kind = kind;
+  route.port = port;
+  RouteHost host;
+  host.name = name;
+  host.addresses = {address};
+  host.need = kind == RouteKind::kInternal ? TlsNeed::kInternal : TlsNeed::kOpportunistic;
+  route.hosts.push_back(std::move(host));
+  return Use(std::move(route));
+}
+
+RouteAnswer FromPolicy(PolicyAnswer policy, RouteKind kind, uint16_t port) {
+  switch (policy.outcome) {
+    case PolicyOutcome::kOk: break;
+    // RFC 7505 §4.2, RFC 7504.
+    case PolicyOutcome::kNullMx: return Refuse(556, "5.1.10", "The domain takes no mail");
+    case PolicyOutcome::kNoDomain: return Refuse(550, "5.1.2", "There is no such domain");
+    case PolicyOutcome::kTemporary:
+      return Refuse(451, "4.4.3", "The domain's DNS can not be asked now: " + policy.reason);
+  }
+  Route route;
+  route.kind = kind;
+  route.port = port;
+  route.hosts = std::move(policy.hosts);
+  return Use(std::move(route));
+}
+
+}  // namespace
+
+const RouteAnswer* Router::Look(const Cache& cache, const std::string& domain, absl::Duration now) {
+  const auto known = cache.find(domain);
+  return known != cache.end() && known->second.until > now ? &known->second.answer : nullptr;
+}
+
+void Router::Keep(Cache* cache, const std::string& domain, RouteAnswer answer,
+                  absl::Duration until) {
+  // Forgetting all of them now and then is as good as forgetting one by one.
+  if (cache->size() >= kMaxKnown) cache->clear();
+  (*cache)[domain] = {std::move(answer), until};
+}
+
+base::Task<RouteAnswer> Router::Find(std::string domain) {
+  const absl::Duration now = parts_.clock->Monotonic();
+  if (const RouteAnswer* known = Look(known_, domain, now)) co_return *known;
+  absl::Duration valid = absl::ZeroDuration();
+  RouteAnswer answer = co_await FindNow(domain, &valid);
+  Keep(&known_, domain, answer, now + valid);
+  co_return answer;
+}
+
+base::Task<RouteAnswer> Router::FindNow(std::string domain, absl::Duration* valid) {
+  absl::StatusOr<bool> own = co_await parts_.pool->Run(
+      [domain](db::Connection& c) { return store::IsOwnDomain(c, domain); });
+  if (!own.ok()) {
+    obs::Log(obs::Level::kWarning, "no route", {{"domain", domain}, {"status", own.status()}});
+    co_return Refuse(451, "4.3.0", "Our directory can not be asked now");
+  }
+  *valid = kOwnValid;
+  const Settings& settings = *parts_.settings;
+  if (*own) {
+    RouteAnswer inside = co_await ToTarget(RouteKind::kInternal, settings.internal, valid);
+    *valid = std::min(*valid, kOwnValid);
+    co_return inside;
+  }
+  // A domain may become ours: asked again in two seconds, though its hosts are remembered for
+  // longer.
+  RouteAnswer answer = co_await Outside(std::move(domain));
+  co_return answer;
+}
+
+base::Task<RouteAnswer> Router::Outside(std::string domain) {
+  if (parts_.settings->outbound == OutboundMode::kCapture) {
+    Route route;
+    route.kind = RouteKind::kCapture;
+    route.site = "capture";
+    co_return Use(std::move(route));
+  }
+  const bool smarthost = parts_.settings->outbound == OutboundMode::kSmarthost;
+  const std::string key = smarthost ? "" : domain;
+  const absl::Duration now = parts_.clock->Monotonic();
+  if (const RouteAnswer* known = Look(outside_, key, now)) co_return *known;
+  absl::Duration valid = kOwnValid;
+  RouteAnswer answer;
+  if (smarthost) {
+    answer = co_await Smarthost(&valid);
+  } else {
+    answer = co_await Direct(domain, &valid);
+  }
+  Keep(&outside_, key, answer, now + valid);
+  co_return answer;
+}
+
+// A host of our own network, by name or address.
+base::Task<RouteAnswer> Router::ToTarget(RouteKind kind, Target target, absl::Duration* valid) {
+  if (const auto address = base::IpAddress::Parse(target.host)) {
+    co_return ToAddress(kind, target.host, *address, target.port);
+  }
+  Route route;
+  route.kind = kind;
+  route.port = target.port;
+  RouteHost host;
+  host.name = target.host;
+  host.need = TlsNeed::kInternal;
+  for (base::DnsType type : {base::DnsType::kAaaa, base::DnsType::kA}) {
+    base::DnsAnswer found = co_await parts_.resolver->Resolve({target.host, type});
+    host.addresses.insert(host.addresses.end(), found.addresses.begin(), found.addresses.end());
+    if (found.found()) *valid = std::min(*valid, found.ttl);
+  }
+  if (host.addresses.empty()) co_return Refuse(451, "4.4.3", "Our own server has no address now");
+  route.hosts.push_back(std::move(host));
+  co_return Use(std::move(route));
+}
+
+base::Task<RouteAnswer> Router::Direct(std::string domain, absl::Duration* valid) {
+  const uint16_t port = parts_.settings->outbound_port;
+  if (const auto literal = ParseLiteral(domain)) {
+    co_return ToAddress(RouteKind::kDirect, domain, *literal, port);
+  }
+  if (domain.empty() || domain.front() == '[') {
+    co_return Refuse(550, "5.1.2", "The address literal can not be read");
+  }
+  absl::StatusOr<PolicyAnswer> policy = co_await parts_.policy->Resolve(domain, port, false);
+  if (!policy.ok()) {
+    obs::Log(obs::Level::kWarning, "no route", {{"domain", domain}, {"status", policy.status()}});
+    *valid = absl::ZeroDuration();
+    if (policy.status().code() == absl::StatusCode::kInvalidArgument) {
+      co_return Refuse(550, "5.1.2", "There is no such domain");
+    }
+    co_return Refuse(451, "4.4.3", "The domain's hosts can not be looked up now");
+  }
+  *valid = policy->valid;
+  co_return FromPolicy(*std::move(policy), RouteKind::kDirect, port);
+}
+
+base::Task<RouteAnswer> Router::Smarthost(absl::Duration* valid) {
+  const Target& target = parts_.settings->smarthost;
+  if (const auto address = base::IpAddress::Parse(target.host)) {
+    co_return ToAddress(RouteKind::kSmarthost, target.host, *address, target.port);
+  }
+  absl::StatusOr<PolicyAnswer> policy =
+      co_await parts_.policy->Resolve(target.host, target.port, true);
+  if (!policy.ok() || policy->outcome != PolicyOutcome::kOk) {
+    *valid = absl::ZeroDuration();
+    // Whatever is wrong with our smarthost is not the message's fault.
+    co_return Refuse(451, "4.4.3", "The smarthost can not be looked up now");
+  }
+  *valid = policy->valid;
+  co_return FromPolicy(*std::move(policy), RouteKind::kSmarthost, target.port);
+}
+
+}  // namespace godwit::delivery_queue

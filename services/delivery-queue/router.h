@@ -1,0 +1,60 @@
+#pragma once
+
+// Router: from a recipient's domain to its route: our own domains to smtp-ingress, all others as
+// `outbound` says. Answers are remembered: whose a domain is for two seconds, hosts for as long as
+// tls-policy says.
+//
+// One thread (the worker's). Find() always ends with a route or a refusal; whatever fails of ours
+// is a 451.
+
+#include <map>
+#include <string>
+
+#include "absl/time/time.h"
+#include "libs/base/clock.h"
+#include "libs/base/task.h"
+#include "libs/db/pool.h"
+#include "libs/dns/resolver.h"
+#include "services/delivery-queue/policy_client.h"
+#include "services/delivery-queue/route.h"
+#include "services/delivery-queue/settings.h"
+
+namespace godwit::delivery_queue {
+
+class Router {
+ public:
+  struct Parts {
+    const Settings* settings = nullptr;
+    const base::Clock* clock = nullptr;
+    db::Pool* pool = nullptr;
+    dns::Resolver* resolver = nullptr;
+    PolicyClient* policy = nullptr;  // null with kCapture only
+  };
+  explicit Router(const Parts& parts) : parts_(parts) {}
+
+  // `domain` in A-label form, or an address literal.
+  base::Task<RouteAnswer> Find(std::string domain);
+
+ private:
+  struct Known {
+    RouteAnswer answer;
+    absl::Duration until;
+  };
+
+  using Cache = std::map<std::string, Known>;
+
+  static const RouteAnswer* Look(const Cache& cache, const std::string& domain, absl::Duration now);
+  static void Keep(Cache* cache, const std::string& domain, RouteAnswer answer,
+                   absl::Duration until);
+  base::Task<RouteAnswer> FindNow(std::string domain, absl::Duration* valid);
+  base::Task<RouteAnswer> Outside(std::string domain);
+  base::Task<RouteAnswer> ToTarget(RouteKind kind, Target target, absl::Duration* valid);
+  base::Task<RouteAnswer> Direct(std::string domain, absl::Duration* valid);
+  base::Task<RouteAnswer> Smarthost(absl::Duration* valid);
+
+  const Parts parts_;
+  Cache known_;    // whose a domain is, with its route
+  Cache outside_;  // routes of those that are not ours
+};
+
+}  // namespace godwit::delivery_queue

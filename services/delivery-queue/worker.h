@@ -1,0 +1,139 @@
+#pragma once
+
+// Worker: the queue's work in this process. It leases shards, loads what is due, splits messages
+// into jobs, has connections deliver them, and writes down what came of it.
+//
+//   Worker worker(parts);
+//   worker.Start(&connection_parts);
+//   ... EnqueueGroup() with worker.enqueue_options(), then worker.TakeFirst(message, until) ...
+//   worker.Drain(grace);                         // from the main thread
+//
+// Its state belongs to one reactor, the first of the pool; connections run on all of them and come
+// back through ConnectionOwner. In memory are at most Settings::max_messages messages; what is
+// beyond waits in the database and is loaded when there is room. docs/queue-states.md tells the
+// durable side.
+//
+// A message is in memory once: what is loaded again while its attempt is open is passed over. When
+// an outcome can not be written because the database is away, it is tried again until it is written
+// or refused as stale; the message stays in memory until then.
+
+#include <atomic>
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/container/flat_hash_map.h"
+#include "libs/base/clock.h"
+#include "libs/base/random.h"
+#include "libs/db/pool.h"
+#include "libs/net/reactor.h"
+#include "libs/store/queue_group.h"
+#include "libs/store/queue_lease.h"
+#include "libs/store/queue_record.h"
+#include "services/delivery-queue/connection.h"
+#include "services/delivery-queue/notice.h"
+#include "services/delivery-queue/outcome.h"
+#include "services/delivery-queue/router.h"
+#include "services/delivery-queue/scheduler.h"
+
+namespace godwit::delivery_queue {
+
+class Worker : public ConnectionOwner {
+ public:
+  struct Parts {
+    const Settings* settings = nullptr;
+    const base::Clock* clock = nullptr;
+    base::RandomSource* random = nullptr;
+    db::Pool* pool = nullptr;
+    net::ReactorPool* reactors = nullptr;
+    Router* router = nullptr;
+    NoticeWriter* notices = nullptr;
+    Metrics* metrics = nullptr;
+    std::string address;  // of this replica, for operators
+  };
+  explicit Worker(const Parts& parts);
+
+  // `connections` outlives the worker's reactors.
+  void Start(const ConnectionParts* connections);
+  // Takes nothing more, lets what is in flight end within `grace`, gives back leases and claims.
+  // Blocks; once, from the main thread.
+  void Drain(absl::Duration grace);
+
+  // For those who enqueue; any thread.
+  store::EnqueueOptions enqueue_options() const;
+  // Whether a first attempt would find room; if not, enqueue without a claim.
+  bool HasRoom() const;
+  // A message that was enqueued under our claim, which began at `claimed` (monotonic, before the
+  // call).
+  void TakeFirst(store::NewQueueMessage message, absl::Duration claimed);
+
+  // ConnectionOwner.
+  base::Task<std::unique_ptr<Job>> NextJob(int64_t connection) override;
+  void OnResult(std::unique_ptr<Job> job, JobResult result) override;
+  void OnRequeue(std::unique_ptr<Job> job) override;
+  void OnUnreachable(int64_t connection, smtp::Reply why, const char* at) override;
+  void OnClosed(int64_t connection, bool reached) override;
+  bool MayFinish(const Attempt& attempt) override;
+  base::Task<bool> StillWanted(Job* job) override;
+
+ private:
+  using Recorder = store::QueueGroup<store::AttemptRecord, store::RecordResult>;
+
+  absl::Duration Now() const { return parts_.clock->Monotonic(); }
+  base::Task<void> BeatLoop();
+  base::Task<void> LoadLoop();
+  base::Task<void> TendLoop();
+  base::Task<void> Beat();
+  void TakeLeases(const store::QueueLeases& leases);
+  base::Task<void> ReleaseSurplus(int share);
+  base::Task<void> RenewClaims();
+  base::Task<void> Load();
+  size_t Admit(std::vector<store::DueMessage> messages);
+  void Add(AttemptPtr attempt);
+  // By site, or by the reply of those that have none.
+  using Groups = std::map<std::string, std::pair<RouteAnswer, std::vector<size_t>>>;
+
+  base::Task<void> Begin(AttemptPtr attempt);
+  void Distribute(const AttemptPtr& attempt, const Groups& groups);
+  base::Task<std::vector<RouteAnswer>> FindRoutes(std::vector<std::string> domains);
+  std::vector<std::unique_ptr<Job>> Split(const AttemptPtr& attempt, const RoutePtr& route,
+                                          const std::vector<size_t>& recipients) const;
+  void Offer(std::unique_ptr<Job> job);
+  void PutAside(std::unique_ptr<Job> job);
+  void Act();
+  void Give(int64_t connection, std::unique_ptr<Job> job);
+  base::Task<void> Finish(std::unique_ptr<Job> job, JobResult result);
+  base::Task<void> Write(AttemptPtr attempt, Outcome* outcome);
+  base::Task<absl::Status> WriteOnce(AttemptPtr attempt, Outcome* outcome);
+  base::Task<void> EndClaim(AttemptPtr attempt);
+  void CountAndLog(const Job& job, const JobResult& result, const Outcome& outcome);
+  void Close(const AttemptPtr& attempt);
+  void KeepOctets(Attempt* attempt, store::NewQueueMessage* message);
+
+  const Parts parts_;
+  const Settings& settings_;
+  const store::WorkerId id_;
+  net::Reactor* const reactor_;
+  const ConnectionParts* connections_ = nullptr;
+  Recorder recorder_;
+
+  // The worker's reactor only.
+  Scheduler scheduler_;
+  absl::flat_hash_map<int64_t, AttemptPtr> attempts_;
+  absl::flat_hash_map<int64_t, base::Completion<std::unique_ptr<Job>>> waiting_;
+  absl::flat_hash_map<int, int64_t> epochs_;  // our shards
+  store::DueCursor cursor_;
+  absl::Duration rescan_at_;
+  bool draining_ = false;
+
+  // Any thread.
+  std::atomic<int64_t> lease_until_{0};  // monotonic, nanoseconds
+  std::atomic<size_t> in_memory_{0};
+  std::atomic<int64_t> memory_{0};
+  std::atomic<bool> closed_{false};  // no first attempts any more
+};
+
+}  // namespace godwit::delivery_queue

@@ -1,0 +1,110 @@
+#include "services/submission/handler.h"
+
+#include <utility>
+
+#include "libs/base/check.h"
+#include "libs/net/reactor.h"
+#include "libs/obs/log.h"
+#include "services/submission/transaction.h"
+
+namespace godwit::submission {
+namespace {
+
+using smtp::MakeReply;
+using smtp::ReplyKind;
+
+// Whose failed logins are counted together: an IPv4 address, an IPv6 /64, of which one customer has
+// at least one.
+std::string LimiterKey(const base::IpAddress& address) {
+  constexpr size_t kNetworkOctets = 8;
+  return std::string(address.bytes().substr(
+      0, address.bytes().size() == 4 ? std::string_view::npos : kNetworkOctets));
+}
+
+}  // namespace
+
+smtp::ServerOptions OptionsNow(const Settings& settings, absl::Time now) {
+  smtp::ServerOptions options = settings.smtp;
+  // RFC 4865 §3: the longest interval in seconds, and the latest moment.
+  options.future_release =
+      std::to_string(absl::ToInt64Seconds(settings.future_release)) + " " +
+      absl::FormatTime("%Y-%m-%dT%H:%M:%SZ", now + settings.future_release, absl::UTCTimeZone());
+  return options;
+}
+
+base::Task<smtp::AuthAnswer> SubmissionHandler::Authenticate(smtpd::ClientFacts client,
+                                                             smtp::CheckAuth check) {
+  if (!services_->failed_logins->Has(LimiterKey(client.address), 1)) {
+    services_->metrics->logins.At({"limited"}).Add();
+    co_return MakeReply(ReplyKind::kTooManyErrors, "Too many failed logins, try again later");
+  }
+  conversation_ = services_->authenticator->Start(check.mechanism);
+  GODWIT_CHECK(conversation_ != nullptr);  // one that we offer
+  login::Step step = co_await conversation_->Begin(std::move(check.initial_response));
+  smtp::AuthAnswer answer = co_await Answer(std::move(client), std::move(step));
+  co_return answer;
+}
+
+base::Task<smtp::AuthAnswer> SubmissionHandler::Continue(smtpd::ClientFacts client,
+                                                         smtp::AuthResponse response) {
+  login::Step step = co_await conversation_->Answer(std::move(response.bytes));
+  smtp::AuthAnswer answer = co_await Answer(std::move(client), std::move(step));
+  co_return answer;
+}
+
+base::Task<smtp::AuthAnswer> SubmissionHandler::Answer(smtpd::ClientFacts client,
+                                                       login::Step step) {
+  if (auto* challenge = std::get_if<sasl::Challenge>(&step)) {
+    co_return smtp::AuthChallenge{std::move(challenge->data)};
+  }
+  if (auto* accepted = std::get_if<login::Accepted>(&step)) {
+    co_return LetIn(client, std::move(*accepted));
+  }
+  if (auto* refused = std::get_if<login::Refused>(&step)) {
+    smtp::Reply reply = co_await Refuse(std::move(client), std::move(*refused));
+    co_return reply;
+  }
+  services_->metrics->logins.At({"unavailable"}).Add();
+  obs::Log(obs::Level::kWarning, "login not possible",
+           {{"session", client.session}, {"status", std::get<absl::Status>(step)}});
+  co_return MakeReply(ReplyKind::kAuthNotPossible);
+}
+
+// Every failure looks the same and comes after the same pause; only who showed the right password
+// learns that the account is disabled.
+base::Task<smtp::Reply> SubmissionHandler::Refuse(smtpd::ClientFacts client,
+                                                  login::Refused refused) {
+  services_->metrics->logins.At({"failure"}).Add();
+  if (!refused.disabled) (void)services_->failed_logins->Take(LimiterKey(client.address), 1);
+  obs::Log(obs::Level::kInfo, "login failed",
+           {{"session", client.session},
+            {"client", client.address.ToString()},
+            {"reason", refused.reason}});
+  const bool running = co_await net::Reactor::Current()->Sleep(services_->settings.failure_delay);
+  if (!running || ++failures_ >= services_->settings.failures) {
+    co_return MakeReply(ReplyKind::kTooManyErrors, "Too many failed logins");
+  }
+  co_return MakeReply(refused.disabled ? ReplyKind::kAccountDisabled : ReplyKind::kAuthFailed);
+}
+
+smtp::Reply SubmissionHandler::LetIn(const smtpd::ClientFacts& client, login::Accepted accepted) {
+  services_->metrics->logins.At({"success"}).Add();
+  obs::Log(obs::Level::kInfo, "login",
+           {{"session", client.session},
+            {"account", store::ToInt(accepted.login.account)},
+            {"client", client.address.ToString()},
+            {"mechanism", accepted.mechanism},
+            {"tls", client.tls}});
+  user_ = std::move(accepted);
+  conversation_.reset();
+  return MakeReply(ReplyKind::kAuthenticated);
+}
+
+std::unique_ptr<smtpd::Transaction> SubmissionHandler::NewTransaction(smtpd::ClientFacts client,
+                                                                      smtp::CheckMailFrom mail,
+                                                                      std::string id) {
+  return std::make_unique<Transaction>(services_, std::move(client), user_, std::move(mail),
+                                       std::move(id));
+}
+
+}  // namespace godwit::submission

@@ -1,0 +1,113 @@
+#include "services/submission/server.h"
+
+#include <utility>
+
+#include "libs/admin/admin.h"
+#include "libs/base/status.h"
+#include "libs/base/task.h"
+#include "libs/runtime/config_sections.h"
+#include "libs/runtime/units.h"
+#include "libs/store/credentials.h"
+#include "libs/store/ready.h"
+#include "services/submission/handler.h"
+#include "services/submission/settings.h"
+
+namespace godwit::submission {
+
+Server::Server(Config config, runtime::Context* context)
+    : config_(std::move(config)), context_(context) {}
+
+Server::~Server() { Drain(absl::ZeroDuration()); }
+
+absl::Status Server::Start() {
+  GODWIT_ASSIGN_OR_RETURN(keeper_, certificates::Keep(config_, &certificates_));
+  reactors_ = std::make_unique<net::ReactorPool>(
+      net::ReactorPool::Options{.threads = config_.limits().threads(), .reactor = {}});
+  GODWIT_RETURN_IF_ERROR(OpenDatabase());
+  GODWIT_ASSIGN_OR_RETURN(sender_, outgoing::Sender::Create(MakeSenderOptions(config_)));
+  memory_ = std::make_unique<smtpd::MemoryBudget>(static_cast<int64_t>(config_.limits().memory()),
+                                                  &metrics_.memory_bytes);
+  const RateLimits limits = MakeRateLimits(config_);
+  messages_ = std::make_unique<base::RateLimiter>(limits.messages, context_->clock);
+  recipients_ = std::make_unique<base::RateLimiter>(limits.recipients, context_->clock);
+  failed_logins_ = std::make_unique<base::RateLimiter>(limits.failed_logins, context_->clock);
+
+  services_.settings = MakeSettings(config_);
+  services_.clock = context_->clock;
+  services_.random = base::RandomSource::System();
+  services_.pool = pool_.get();
+  services_.authenticator = authenticator_.get();
+  services_.sender = sender_.get();
+  services_.memory = memory_.get();
+  services_.messages = messages_.get();
+  services_.recipients = recipients_.get();
+  services_.failed_logins = failed_logins_.get();
+  services_.metrics = &metrics_;
+  GODWIT_RETURN_IF_ERROR(OpenListeners());
+  return StartRpc();
+}
+
+absl::Status Server::OpenDatabase() {
+  pool_ = std::make_unique<db::Pool>(runtime::MakePoolOptions(config_.database(), context_->name));
+  GODWIT_RETURN_IF_ERROR(store::AwaitSchema(pool_.get(), context_->clock));
+  GODWIT_ASSIGN_OR_RETURN(base::Secret fake_salt_key,
+                          base::RunBlocking(pool_->Run([](db::Connection& connection) {
+                            return store::FakeSaltKey(connection);
+                          })));
+  authenticator_ = std::make_unique<login::Authenticator>(
+      pool_.get(), std::move(fake_salt_key), store::kScopeSubmission, base::RandomSource::System());
+  return absl::OkStatus();
+}
+
+absl::Status Server::OpenListeners() {
+  smtpd::FrontOptions options = runtime::MakeFrontOptions(config_.limits(), config_.timeouts());
+  options.clock = context_->clock;
+  options.sessions = &metrics_.sessions;
+  options.connections = &metrics_.connections;
+  options.handshakes = &metrics_.handshakes;
+  front_ = std::make_unique<smtpd::Front>(reactors_.get(), std::move(options));
+
+  std::shared_ptr<net::TlsContext> tls;
+  if (config_.has_tls()) {
+    GODWIT_ASSIGN_OR_RETURN(tls,
+                            net::TlsContext::NewServer(runtime::MakeTlsOptions(config_.tls())));
+    certificates_.Add(tls);
+    const absl::Duration interval = runtime::ToDuration(config_.tls().reload_interval());
+    base::SpawnOn(reactors_->at(0), certificates_.Run(reactors_->at(0), interval));
+  }
+  for (const config::v1::Listener& listener : config_.listeners()) {
+    GODWIT_ASSIGN_OR_RETURN(
+        net::ListenOptions listen,
+        runtime::MakeListenOptions(listener, config_.limits().sessions() + smtpd::kRefusable,
+                                   tls != nullptr));
+    smtpd::Profile profile;
+    profile.smtp = [this] { return OptionsNow(services_.settings, services_.clock->Now()); };
+    profile.tls = tls;
+    profile.implicit_tls = listener.implicit_tls();
+    profile.new_handler = [this] { return std::make_unique<SubmissionHandler>(&services_); };
+    GODWIT_RETURN_IF_ERROR(front_->Listen(std::move(listen), std::move(profile)));
+  }
+  return absl::OkStatus();
+}
+
+// Nobody but operators asks us.
+absl::Status Server::StartRpc() {
+  rpc::ServerOptions options;
+  options.address = config_.rpc().listen();
+  options.tls = runtime::MakeRpcTls(config_.rpc_tls());
+  admin::AddTo(context_, &options, [this] { return front_->sessions(); });
+  GODWIT_ASSIGN_OR_RETURN(rpc_, rpc::Server::Start(std::move(options), {}));
+  context_->on_ready = [this](bool ready) { rpc_->SetServing(ready); };
+  return absl::OkStatus();
+}
+
+absl::Status Server::Reload() { return certificates_.Check(); }
+
+void Server::Drain(absl::Duration grace) {
+  if (reactors_ == nullptr) return;
+  if (front_ != nullptr) front_->Drain(grace);
+  if (rpc_ != nullptr) rpc_->Shutdown(absl::ZeroDuration());
+  reactors_->Stop();
+}
+
+}  // namespace godwit::submission
