@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "absl/time/time.h"
+#include "libs/base/task.h"
 #include "libs/store/queue_lease.h"
 #include "services/delivery-queue/route.h"
 
@@ -33,7 +34,8 @@ struct Attempt {
   std::atomic<bool> lost{false};
   // Worker's thread only.
   int open_jobs = 0;
-  bool deferred_unwritten = false;  // a job was put aside without an outcome
+  int writing = 0;                 // outcomes that are being written
+  base::Completion<bool> written;  // set when there is no open job and the last of these is written
 
   store::QueueId id() const { return message.id; }
   const std::string& trace() const { return message.envelope.trace_id; }

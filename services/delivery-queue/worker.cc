@@ -174,6 +174,7 @@ base::Task<void> Worker::LoadLoop() {
 }
 
 base::Task<void> Worker::Load() {
+  ended_meanwhile_.clear();
   if (draining_ || epochs_.empty()) co_return;
   if (Now() >= rescan_at_) {
     cursor_ = {};
@@ -188,6 +189,7 @@ base::Task<void> Worker::Load() {
     for (const auto& [id, attempt] : attempts_) {
       if (attempt->epoch == 0) busy.push_back(id);
     }
+    ended_meanwhile_.clear();
     absl::StatusOr<store::DuePage> page =
         co_await parts_.pool->Run([shards, busy, from, until](db::Connection& c) {
           return store::LoadDue(c, shards, from, until, kPage, busy);
@@ -212,6 +214,7 @@ size_t Worker::Admit(std::vector<store::DueMessage> messages) {
     const int64_t id = store::ToInt(message.id);
     const auto epoch = epochs_.find(store::ShardOf(message.id));
     if (attempts_.contains(id) || epoch == epochs_.end()) continue;
+    if (ended_meanwhile_.contains(id)) continue;
     if (attempts_.size() >= settings_.max_messages) {
       ++refused;
       continue;
@@ -264,7 +267,7 @@ void Worker::TakeFirst(store::NewQueueMessage message, absl::Duration claimed) {
       return;
     }
     attempts_[store::ToInt(attempt->id())] = attempt;
-    base::Spawn(EndClaim(std::move(attempt)));
+    base::Spawn(EndWithoutOutcome(std::move(attempt)));
   });
 }
 
@@ -360,19 +363,18 @@ void Worker::PutAside(std::unique_ptr<Job> job) {
   rescan_at_ = std::min(rescan_at_, Now() + kRescanSoon);
   AttemptPtr attempt = job->attempt;
   if (--attempt->open_jobs > 0) return;
-  if (attempt->epoch == 0) {
-    base::Spawn(EndClaim(std::move(attempt)));
-  } else {
-    Close(attempt);
-  }
+  base::Spawn(EndWithoutOutcome(std::move(attempt)));
 }
 
-// A record without recipients: the claim ends, and the message is due as it was.
-base::Task<void> Worker::EndClaim(AttemptPtr attempt) {
-  Outcome outcome;
-  outcome.record.id = attempt->id();
-  outcome.record.at = parts_.clock->Now();
-  co_await Write(attempt, &outcome);
+// For a claim a record without recipients: it ends, and the message is due as it was.
+base::Task<void> Worker::EndWithoutOutcome(AttemptPtr attempt) {
+  if (attempt->writing > 0) co_await attempt->written;
+  if (attempt->epoch == 0) {
+    Outcome outcome;
+    outcome.record.id = attempt->id();
+    outcome.record.at = parts_.clock->Now();
+    co_await Write(attempt, &outcome);
+  }
   Close(attempt);
 }
 
@@ -475,8 +477,18 @@ base::Task<void> Worker::Finish(std::unique_ptr<Job> job, JobResult result) {
   CountAndLog(*job, result, outcome);
   const bool last = --attempt->open_jobs == 0;
   outcome.record.last = last;
-  co_await Write(attempt, &outcome);
+  co_await WriteInOrder(attempt, &outcome);
   if (last) Close(attempt);
+}
+
+// The last record of an attempt ends its claim, and with its end the message may be loaded again:
+// those before it must be written by then. Written beside one another, the last was often the
+// first; the others were stale, and their recipients got the message twice.
+base::Task<void> Worker::WriteInOrder(AttemptPtr attempt, Outcome* outcome) {
+  if (outcome->record.last && attempt->writing > 0) co_await attempt->written;
+  ++attempt->writing;
+  co_await Write(attempt, outcome);
+  if (--attempt->writing == 0 && attempt->open_jobs == 0) attempt->written.Set(true);
 }
 
 // Until it is written, or found to be stale.
@@ -559,6 +571,7 @@ void Worker::Close(const AttemptPtr& attempt) {
     parts_.metrics->memory_bytes.Set(static_cast<double>(memory_));
   }
   attempts_.erase(store::ToInt(attempt->id()));
+  ended_meanwhile_.insert(store::ToInt(attempt->id()));
   in_memory_ = attempts_.size();
 }
 

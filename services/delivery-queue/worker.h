@@ -13,7 +13,8 @@
 // beyond waits in the database and is loaded when there is room. docs/queue-states.md tells the
 // durable side.
 //
-// A message is in memory once: what is loaded again while its attempt is open is passed over. When
+// A message is in memory once: what is loaded again while its attempt is open, or has been since
+// the page was asked for, is passed over (the page may be older than the attempt's outcome). When
 // an outcome can not be written because the database is away, it is tried again until it is written
 // or refused as stale; the message stays in memory until then.
 
@@ -26,6 +27,7 @@
 #include <vector>
 
 #include "absl/container/flat_hash_map.h"
+#include "absl/container/flat_hash_set.h"
 #include "libs/base/clock.h"
 #include "libs/base/random.h"
 #include "libs/db/pool.h"
@@ -108,7 +110,8 @@ class Worker : public ConnectionOwner {
   base::Task<void> Finish(std::unique_ptr<Job> job, JobResult result);
   base::Task<void> Write(AttemptPtr attempt, Outcome* outcome);
   base::Task<absl::Status> WriteOnce(AttemptPtr attempt, Outcome* outcome);
-  base::Task<void> EndClaim(AttemptPtr attempt);
+  base::Task<void> EndWithoutOutcome(AttemptPtr attempt);
+  base::Task<void> WriteInOrder(AttemptPtr attempt, Outcome* outcome);
   void CountAndLog(const Job& job, const JobResult& result, const Outcome& outcome);
   void Close(const AttemptPtr& attempt);
   void KeepOctets(Attempt* attempt, store::NewQueueMessage* message);
@@ -125,6 +128,8 @@ class Worker : public ConnectionOwner {
   absl::flat_hash_map<int64_t, AttemptPtr> attempts_;
   absl::flat_hash_map<int64_t, base::Completion<std::unique_ptr<Job>>> waiting_;
   absl::flat_hash_map<int, int64_t> epochs_;  // our shards
+  // Attempts that ended since the page that is on its way was asked for.
+  absl::flat_hash_set<int64_t> ended_meanwhile_;
   store::DueCursor cursor_;
   absl::Duration rescan_at_;
   bool draining_ = false;

@@ -8,7 +8,6 @@ daemons, is renewed twice, mail comes in all the time, and acme is killed once.
 import imaplib
 import os
 import signal
-import smtplib
 import socket
 import ssl
 import sys
