@@ -341,9 +341,9 @@ TlsFiles World::FilesOf(const std::string& daemon) {
   return {state_->authority.ca_file(), leaf.chain_file, leaf.key_file, absl::Seconds(1)};
 }
 
-Client World::CallerWith(TlsFiles files, const std::string& expected) {
+Client World::CallerWith(TlsFiles files, const std::string& expected, uint16_t in_front) {
   ChannelOptions options;
-  options.target = "127.0.0.1:" + std::to_string(port());
+  options.target = "127.0.0.1:" + std::to_string(in_front == 0 ? port() : in_front);
   options.daemon = expected;
   options.tls = std::move(files);
   options.idempotent = {"godwit.rpc.test.Echo/Say"};

@@ -88,7 +88,8 @@ class World {
 
   // Certificate files of a caller (or server), new ones each time.
   TlsFiles FilesOf(const std::string& daemon);
-  Client CallerWith(TlsFiles files, const std::string& expected = "echo");
+  // `port`: of something in front of the server; 0 for the server itself.
+  Client CallerWith(TlsFiles files, const std::string& expected = "echo", uint16_t port = 0);
   Client Caller(const std::string& daemon) { return CallerWith(FilesOf(daemon)); }
   // Without a certificate of its own, and without TLS.
   Client CallerWithoutCertificate();
