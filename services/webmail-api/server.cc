@@ -97,7 +97,7 @@ absl::Status Server::OpenDatabase() {
 }
 
 absl::Status Server::OpenSender() {
-  Sender::Options options;
+  outgoing::Sender::Options options;
   options.signer.target = config_.auth_verifier().target();
   options.signer.daemon = "auth-verifier";
   options.signer.tls = runtime::MakeRpcTls(config_.rpc_tls());
@@ -106,7 +106,7 @@ absl::Status Server::OpenSender() {
   options.queue.daemon = "delivery-queue";
   options.queue.tls = options.signer.tls;
   options.queue_deadline = runtime::ToDuration(config_.delivery_queue().deadline());
-  GODWIT_ASSIGN_OR_RETURN(sender_, Sender::Create(std::move(options)));
+  GODWIT_ASSIGN_OR_RETURN(sender_, outgoing::Sender::Create(std::move(options)));
   return absl::OkStatus();
 }
 

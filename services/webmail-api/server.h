@@ -16,12 +16,12 @@
 #include "libs/net/certificate_watch.h"
 #include "libs/net/listener.h"
 #include "libs/net/reactor.h"
+#include "libs/outgoing/sender.h"
 #include "libs/rpc/server.h"
 #include "libs/runtime/service_main.h"
 #include "libs/store/deliverer.h"
 #include "services/webmail-api/config.pb.h"
 #include "services/webmail-api/metrics.h"
-#include "services/webmail-api/sender.h"
 #include "services/webmail-api/settings.h"
 #include "services/webmail-api/web.h"
 
@@ -64,7 +64,7 @@ class Server : public runtime::Service {
   std::unique_ptr<net::ReactorPool> reactors_;
   std::unique_ptr<hint::HintSender> hints_;
   std::unique_ptr<hint::Presence> presence_;
-  std::unique_ptr<Sender> sender_;
+  std::unique_ptr<outgoing::Sender> sender_;
   std::unique_ptr<grpc::Service> service_;
   std::unique_ptr<rpc::Server> rpc_;
   Environment environment_;

@@ -17,9 +17,9 @@
 #include "libs/jmap/request.h"
 #include "libs/net/http.h"
 #include "libs/net/tls_context.h"
+#include "libs/outgoing/sender.h"
 #include "libs/store/deliverer.h"
 #include "services/webmail-api/metrics.h"
-#include "services/webmail-api/sender.h"
 
 namespace godwit::webmail_api {
 
@@ -53,7 +53,7 @@ struct Environment {
   hint::HintSender* hints = nullptr;
   hint::Registry* registry = nullptr;
   hint::Presence* presence = nullptr;
-  Sender* sender = nullptr;
+  outgoing::Sender* sender = nullptr;
   const base::Clock* clock = nullptr;
   base::RandomSource* random = nullptr;
   Metrics* metrics = nullptr;

@@ -14,6 +14,7 @@
 #include "libs/mime/header.h"
 #include "libs/mime/record.h"
 #include "libs/obs/log.h"
+#include "libs/outgoing/sender.h"
 #include "libs/store/admin.h"
 #include "libs/store/directory.h"
 #include "libs/store/jmap_blob.h"
@@ -97,7 +98,7 @@ absl::StatusOr<Draft> ReadDraft(db::Connection& c, store::AccountId account, sto
 }
 
 // The body of a stored email, for those who take what is sent.
-class StoredBody : public BodyStream {
+class StoredBody : public outgoing::BodyStream {
  public:
   StoredBody(Environment* environment, store::AccountId account, const store::BlobRef& blob)
       : reader_(environment, account,
@@ -111,6 +112,17 @@ class StoredBody : public BodyStream {
  private:
   BlobReader reader_;
 };
+
+// Signed or not at all. The queue's id.
+base::Task<absl::StatusOr<int64_t>> Send(outgoing::Sender* sender, outgoing::Message message,
+                                         outgoing::BodyFactory body, std::string trace) {
+  auto signature = co_await sender->Sign(&message, body, trace);
+  if (!signature.ok()) co_return base::Annotate(signature.status(), "signing");
+  message.header.insert(0, *signature);
+  auto id = co_await sender->Enqueue(&message, body, trace);
+  if (!id.ok()) co_return base::Annotate(id.status(), "enqueueing");
+  co_return id;
+}
 
 // RFC 8621 §7.5: what has to be right before anything is sent.
 std::optional<jmap::SetError> Judge(const Draft& draft, const jmap::SubmissionRequest& request,
@@ -133,11 +145,11 @@ std::optional<jmap::SetError> Judge(const Draft& draft, const jmap::SubmissionRe
   return std::nullopt;
 }
 
-OutgoingMessage MakeOutgoing(const CallContext& context, const Draft& draft,
-                             const jmap::SubmissionRequest& request,
-                             std::vector<std::string> recipients) {
+outgoing::Message MakeOutgoing(const CallContext& context, const Draft& draft,
+                               const jmap::SubmissionRequest& request,
+                               const std::vector<std::string>& recipients) {
   Environment* const env = context.env;
-  OutgoingMessage message;
+  outgoing::Message message;
   message.account = store::ToInt(context.account());
   message.user = context.user.address;
   message.client_address = context.client_address;
@@ -151,7 +163,7 @@ OutgoingMessage MakeOutgoing(const CallContext& context, const Draft& draft,
                      std::any_of(recipients.begin(), recipients.end(),
                                  [](const std::string& each) { return !base::IsAscii(each); });
   message.body_8bit = draft.summary.body_8bit;
-  message.recipients = std::move(recipients);
+  for (const std::string& each : recipients) message.recipients.push_back({.address = each});
   return message;
 }
 
@@ -204,19 +216,19 @@ base::Task<std::optional<jmap::SetError>> SubmitOne(CallContext* context,
     env->metrics->submissions.At({"refused"}).Add();
     co_return error;
   }
-  OutgoingMessage message = MakeOutgoing(*context, *draft, request, std::move(recipients));
+  outgoing::Message message = MakeOutgoing(*context, *draft, request, recipients);
   store::Submission submission;
   submission.identity = request.identity_id;
   submission.email = draft->email.id;
   submission.thread = draft->email.thread;
   submission.mail_from = message.reverse_path;
-  submission.rcpt_to = message.recipients;
+  submission.rcpt_to = std::move(recipients);
   submission.send_at = env->clock->Now();
   const store::BlobRef blob = draft->email.blob;
-  const BodyFactory body = [env, account = context->account(), blob] {
+  const outgoing::BodyFactory body = [env, account = context->account(), blob] {
     return std::make_unique<StoredBody>(env, account, blob);
   };
-  auto queue_id = co_await env->sender->Send(std::move(message), body, context->trace);
+  auto queue_id = co_await Send(env->sender, std::move(message), body, context->trace);
   if (!queue_id.ok()) co_return SendError(*context, queue_id.status());
   env->metrics->submissions.At({"queued"}).Add();
   obs::Log(obs::Level::kInfo, "submitted",
