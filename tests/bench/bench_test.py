@@ -26,6 +26,20 @@ class Benchmarks(unittest.TestCase):
             self.assertGreater(row["per_second"], 0)
             self.assertGreater(row["cpu_ms"]["total"], 0)
 
+    def test_relay_measures_both_servers(self):
+        told = self.run_one("relay.py", "--messages", "40", "--clients", "4", "--per-connection", "5", "--rounds", "1")
+        self.assertEqual([row["server"] for row in told["results"]], ["godwit", "postfix+opendkim"])
+        for row in told["results"]:
+            self.assertGreater(row["per_second"], 0)
+            self.assertGreater(row["cpu_ms"]["total"], 0)
+            self.assertGreaterEqual(row["p99_ms"], row["p50_ms"])
+
+    def test_daemons_idle_measures_each(self):
+        told = self.run_one("daemons_idle.py", "--seconds", "0.2")
+        self.assertEqual(len(told["daemons"]), 9)
+        for row in told["daemons"].values():
+            self.assertGreaterEqual(row["rss_mib"], row["pss_mib"])
+
     def test_imap_idle_measures_memory(self):
         told = self.run_one("imap_idle.py", "--connections", "50", "--warm", "5", "--accounts", "2", "--messages", "3",
                             "--settle", "0.5")

@@ -27,6 +27,30 @@ ONE = f"one@{DOMAIN}"
 MANY = f"u@{DOMAIN}"  # smtp-source -N puts 1, 2, 3, ... before it
 
 
+def listens(port):
+    try:
+        socket.create_connection(("127.0.0.1", port), 1).close()
+        return True
+    except OSError:
+        return False
+
+
+def wait_sent(postfix, mark, count):
+    """Until `count` deliveries stand in Postfix's log behind `mark`; each is a line."""
+    sent = 0
+    rest = b""
+    deadline = time.monotonic() + 300
+    with open(postfix.path("var/log/postfix.log"), "rb") as log:
+        log.seek(mark)
+        while sent < count:
+            *lines, rest = (rest + log.read()).split(b"\n")
+            sent += sum(b"status=sent" in line for line in lines)
+            if time.monotonic() > deadline:
+                sys.exit(f"Postfix delivered {sent} of {count}: {lines[-3:]}")
+            if sent < count:
+                time.sleep(0.01)
+
+
 class Godwit:
     """The suite as tools/localserve starts it: SPF, DKIM, DMARC, ARC and iprev are checked, all is durable."""
 
@@ -116,19 +140,11 @@ service lmtp {{
              f"{config}:/etc/dovecot/dovecot.conf", "--run", "dovecot", "--", "dovecot", "-F"],
             stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
         deadline = time.monotonic() + 60
-        while not self._listens(port):
+        while not listens(port):
             if self.dovecot.poll() is not None or time.monotonic() > deadline:
                 with open(log.name, errors="replace", encoding="utf-8") as source:
                     sys.exit("Dovecot did not start: " + source.read())
             time.sleep(0.1)
-
-    @staticmethod
-    def _listens(port):
-        try:
-            socket.create_connection(("127.0.0.1", port), 1).close()
-            return True
-        except OSError:
-            return False
 
     def processes(self):
         return {"postfix": self.postfix.process.pid, "dovecot": self.dovecot.pid}
@@ -138,19 +154,7 @@ service lmtp {{
         return os.path.getsize(self.postfix.path("var/log/postfix.log"))
 
     def delivered(self, mark, count):
-        """Each message's delivery is a line of the log."""
-        sent = 0
-        rest = b""
-        deadline = time.monotonic() + 300
-        with open(self.postfix.path("var/log/postfix.log"), "rb") as log:
-            log.seek(mark)
-            while sent < count:
-                *lines, rest = (rest + log.read()).split(b"\n")
-                sent += sum(b"status=sent" in line for line in lines)
-                if time.monotonic() > deadline:
-                    sys.exit(f"Postfix delivered {sent} of {count}: {lines[-3:]}")
-                if sent < count:
-                    time.sleep(0.01)
+        wait_sent(self.postfix, mark, count)
 
     def close(self):
         self.postfix.stop()
