@@ -73,6 +73,11 @@ CommandParser::ParseResult ParseLine(std::string_view line) {
   return Command{verb, std::string(argument)};
 }
 
+Malformed BadLine(ReplyKind kind, std::string_view line) {
+  return {MakeReply(kind), base::StartsWithIgnoreCase(line, "BDAT"),
+          base::StartsWithIgnoreCase(line, "DATA")};
+}
+
 // RFC 5321 §2.3.8: CR and LF occur together only. `line` is without its CRLF.
 bool HasStrayLineEnd(std::string_view line) {
   constexpr std::string_view kStray("\r\n\0", 3);
@@ -142,9 +147,9 @@ CommandParser::RawResult CommandParser::TakeLine(std::string_view* in, size_t li
     length = length_;
     Reset();
   }
-  if (length > limit) return Malformed{MakeReply(ReplyKind::kLineTooLong)};
+  if (length > limit) return BadLine(ReplyKind::kLineTooLong, line);
   line.remove_suffix(2);
-  if (HasStrayLineEnd(line)) return Malformed{MakeReply(ReplyKind::kBadLineEnd)};
+  if (HasStrayLineEnd(line)) return BadLine(ReplyKind::kBadLineEnd, line);
   return line;
 }
 

@@ -57,6 +57,9 @@ struct Malformed {
   Reply reply;
   // Nothing sensible can follow (a line without end): answer and close.
   bool fatal = false;
+  // The line began as DATA: what follows may be the text of a message. (One that began as BDAT is
+  // fatal: what follows it is no command for sure.)
+  bool before_data = false;
   friend bool operator==(const Malformed&, const Malformed&) = default;
 };
 

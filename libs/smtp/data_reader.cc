@@ -1,6 +1,7 @@
 #include "libs/smtp/data_reader.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace godwit::smtp {
 
@@ -28,7 +29,11 @@ DataReader::Result DataReader::Next(std::string_view* in) {
     std::string_view chunk;
     switch (state_) {
       case State::kLineStart:
-        if (c == '.') {
+        if (framing_ == DataFraming::kBinary) {
+          chunk = TakeOctets(in);
+          break;
+        }
+        if (MayBeDot(c)) {
           in->remove_prefix(1);
           state_ = State::kDot;
         } else {
@@ -71,12 +76,17 @@ DataReader::Result DataReader::Next(std::string_view* in) {
   return NeedMore{};
 }
 
+std::string_view DataReader::TakeOctets(std::string_view* in) {
+  Count(in->size());
+  return std::exchange(*in, {});
+}
+
 // Takes lines and the start of a last, unfinished one, as far as the octets stand together in the
 // message too: up to a line that begins with a dot, a fault, or a CR whose LF is not there yet.
 std::string_view DataReader::TakeText(std::string_view* in) {
   std::string_view rest = *in;
   while (TakeLine(&rest)) {
-    if (rest.empty() || rest.front() == '.') {
+    if (rest.empty() || MayBeDot(rest.front())) {
       state_ = State::kLineStart;
       break;
     }
@@ -111,6 +121,16 @@ bool DataReader::TakeLine(std::string_view* rest) {
   Count(2);
   line_length_ = 0;
   return true;
+}
+
+ReplyKind ReplyFor(DataError error) {
+  switch (error) {
+    case DataError::kTooBig: return ReplyKind::kSizeExceeded;
+    case DataError::kLineTooLong: return ReplyKind::kMessageLineTooLong;
+    case DataError::kBadLineEnd:
+    case DataError::kNone: break;
+  }
+  return ReplyKind::kBadMessageLineEnd;
 }
 
 }  // namespace godwit::smtp

@@ -1,10 +1,11 @@
 #pragma once
 
-// DataReader: the decoder of the mail data that follows DATA (RFC 5321 §4.1.1.4, §4.5.2): takes the
-// dots of transparency away, finds the end, judges line ends. This is the one place where the line
-// ends of a message are judged.
+// DataReader: the decoder of mail data, of DATA (RFC 5321 §4.1.1.4, §4.5.2) and of BDAT (RFC 3030
+// §2): takes the dots of transparency away and finds the end (DATA), judges line ends and counts
+// (both). This is the one place where the line ends of a message are judged.
 //
-// - The data ends at <CRLF>.<CRLF> and at nothing else: not at <LF>.<LF>, <CR>.<CR>, <LF>.<CRLF>
+// - The data of DATA ends at <CRLF>.<CRLF> and at nothing else: not at <LF>.<LF>, <CR>.<CR>,
+// <LF>.<CRLF>
 //   or <CRLF>.<LF> ("SMTP smuggling").
 // - A bare CR or bare LF anywhere makes the message bad: the rest is read and dropped to the true
 //   end, so that the session stays in step, and the end says why.
@@ -12,6 +13,9 @@
 //   input. Joined, they and the end are the same for every split of the same bytes (of a bad
 //   message they are some front part of it); a CR at the end of an input is held back until its LF
 //   is seen.
+// - The data of BDAT has no dots and no end of its own: the caller counts the octets of the chunks.
+//   Of BODY=BINARYMIME any octets are good; who stores them as lines judges them once more
+//   (libs/ingest/line_form.h).
 //
 // One thread; holds no memory.
 
@@ -21,6 +25,7 @@
 #include <variant>
 
 #include "libs/smtp/need_more.h"
+#include "libs/smtp/reply.h"
 
 namespace godwit::smtp {
 
@@ -45,6 +50,13 @@ struct DataEnd {
   friend bool operator==(const DataEnd&, const DataEnd&) = default;
 };
 
+// How the data stands on the wire.
+enum class DataFraming {
+  kDots,    // DATA: lines, ended by a dot
+  kChunks,  // BDAT: lines
+  kBinary,  // BDAT after BODY=BINARYMIME: octets
+};
+
 class DataReader {
  public:
   struct Limits {
@@ -54,15 +66,18 @@ class DataReader {
   };
   using Result = std::variant<NeedMore, DataChunk, DataEnd>;
 
-  explicit DataReader(const Limits& limits) : limits_(limits) {}
+  explicit DataReader(const Limits& limits, DataFraming framing = DataFraming::kDots)
+      : limits_(limits), framing_(framing) {}
 
   // Takes what it used from the front of `*in`; NeedMore took all of it. After DataEnd the rest of
-  // `*in` is the next command, and Next is not called again.
+  // `*in` is the next command, and Next is not called again. DataEnd comes with kDots only.
   Result Next(std::string_view* in);
 
   // Octets of the message so far, also those dropped after an error.
   uint64_t size() const { return size_; }
   DataError error() const { return error_; }
+  // kChunks: the last line has not got its CRLF. A message may end so; feed "\r\n" then.
+  bool in_line() const { return framing_ == DataFraming::kChunks && state_ != State::kLineStart; }
 
  private:
   // Where the next octet stands:
@@ -74,6 +89,8 @@ class DataReader {
   //       | CR                 ^
   //       v        not LF: bad |
   //      kCr ------------------+--LF--> kLineStart
+  //
+  // kChunks: a dot is text. kBinary: stays in kLineStart.
   enum class State { kLineStart, kDot, kDotCr, kText, kCr };
 
   void Fail(DataError error);
@@ -81,12 +98,18 @@ class DataReader {
   void CountText(size_t octets);
   std::string_view TakeText(std::string_view* in);
   bool TakeLine(std::string_view* rest);
+  std::string_view TakeOctets(std::string_view* in);
+  bool MayBeDot(char c) const { return c == '.' && framing_ == DataFraming::kDots; }
 
   Limits limits_;
-  State state_ = State::kLineStart;  // the CRLF of the DATA command came before
+  DataFraming framing_;
+  State state_ = State::kLineStart;  // the CRLF of the command came before
   DataError error_ = DataError::kNone;
   uint64_t size_ = 0;
   size_t line_length_ = 0;  // octets of the current line so far
 };
+
+// What a message with that fault is answered. Not for kNone.
+ReplyKind ReplyFor(DataError error);
 
 }  // namespace godwit::smtp

@@ -1,6 +1,8 @@
 // Mail data. Properties: the same end, rest and text for the whole and byte by byte; the text, with
-// dots put back, is the wire up to the end.
+// dots put back, is the wire up to the end. As chunks: the same text and fault for the whole and
+// byte by byte; the text is the wire, and has lines only.
 
+#include <algorithm>
 #include <cstdint>
 #include <string>
 
@@ -12,6 +14,7 @@ namespace {
 using godwit::smtp::DataChunk;
 using godwit::smtp::DataEnd;
 using godwit::smtp::DataError;
+using godwit::smtp::DataFraming;
 using godwit::smtp::DataReader;
 
 struct Outcome {
@@ -40,6 +43,33 @@ Outcome Read(std::string_view wire, size_t step) {
   return out;
 }
 
+Outcome ReadChunks(std::string_view wire, size_t step) {
+  DataReader reader({1000, 80}, DataFraming::kChunks);
+  Outcome out;
+  for (; !wire.empty(); wire.remove_prefix(std::min(step, wire.size()))) {
+    std::string_view in = wire.substr(0, step);
+    while (!in.empty()) {
+      auto result = reader.Next(&in);
+      if (auto* chunk = std::get_if<DataChunk>(&result)) out.text += chunk->bytes;
+    }
+  }
+  out.ended = !reader.in_line();
+  out.end = {reader.error(), reader.size()};
+  return out;
+}
+
+void CheckChunks(std::string_view wire) {
+  const Outcome whole = ReadChunks(wire, wire.size());
+  const Outcome cut = ReadChunks(wire, 1);
+  GODWIT_CHECK(whole.ended == cut.ended && whole.end == cut.end);
+  if (!whole.ended || whole.end.error != DataError::kNone) return;
+  GODWIT_CHECK(whole.text == wire && cut.text == wire);
+  for (size_t i = 0; i < wire.size(); ++i) {
+    if (wire[i] == '\n') GODWIT_CHECK(i > 0 && wire[i - 1] == '\r');
+    if (wire[i] == '\r') GODWIT_CHECK(i + 1 < wire.size() && wire[i + 1] == '\n');
+  }
+}
+
 std::string Stuff(const std::string& text) {
   std::string out;
   for (size_t i = 0; i < text.size(); ++i) {
@@ -63,6 +93,7 @@ bool IsStuffed(std::string_view wire) {
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   const std::string_view wire(reinterpret_cast<const char*>(data), size);
+  CheckChunks(wire);
   const Outcome whole = Read(wire, wire.size());
   const Outcome cut = Read(wire, 1);
   GODWIT_CHECK(whole.ended == cut.ended && whole.end == cut.end && whole.used == cut.used);

@@ -95,6 +95,49 @@ TEST_CASE("CR CR LF . CR LF is an end, of a bad message", "[smtp][unit]") {
   });
 }
 
+TEST_CASE("Data of chunks has no dots and no end, and the same line ends (RFC 3030 §2)",
+          "[smtp][unit]") {
+  struct ChunkRow {
+    std::string wire;
+    DataError error;
+    bool in_line;
+  };
+  const ChunkRow row = GENERATE(values<ChunkRow>({
+      {"", DataError::kNone, false},
+      {".\r\n", DataError::kNone, false},
+      {"a\r\n.\r\n..b\r\n", DataError::kNone, false},
+      {"a\r\nb", DataError::kNone, true},
+      {"a\r\n.", DataError::kNone, true},
+      {"a\r", DataError::kNone, true},  // its LF may come
+      {"a\n", DataError::kBadLineEnd, true},
+      {"a\rb\r\n", DataError::kBadLineEnd, false},
+      {"a\r\r\n", DataError::kBadLineEnd, false},
+  }));
+  CAPTURE(row.wire);
+  testing::ForEachSplit(row.wire, [&](const testing::Chunks& chunks) {
+    CAPTURE(testing::Describe(chunks));
+    DataReader reader({}, DataFraming::kChunks);
+    DataReader octets({}, DataFraming::kBinary);
+    std::string text;
+    std::string raw;
+    for (std::string_view chunk : chunks) {
+      for (std::string_view in = chunk; !in.empty();) {
+        auto result = reader.Next(&in);
+        if (auto* part = std::get_if<DataChunk>(&result)) text += part->bytes;
+      }
+      for (std::string_view in = chunk; !in.empty();) {
+        raw += std::get<DataChunk>(octets.Next(&in)).bytes;
+      }
+    }
+    CHECK(reader.error() == row.error);
+    CHECK(reader.in_line() == row.in_line);
+    if (row.error == DataError::kNone && row.wire != "a\r") CHECK(text == row.wire);
+    CHECK(raw == row.wire);
+    CHECK(octets.size() == row.wire.size());
+    CHECK_FALSE(octets.in_line());
+  });
+}
+
 TEST_CASE("Size counts what RFC 1870 §4 counts, to the octet", "[smtp][unit]") {
   const std::string wire = "..ab\r\ncd\r\n.\r\n";  // .ab CRLF cd CRLF: 9
   testing::ForEachSplit(wire, [&](const testing::Chunks& chunks) {

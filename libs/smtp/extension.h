@@ -21,6 +21,9 @@ enum class Extension : uint32_t {
   kOrigin = 1u << 8,               // XORIGIN, see origin.h
   kRequireTls = 1u << 9,           // RFC 8689
   kFutureRelease = 1u << 10,       // RFC 4865
+  kChunking = 1u << 11,            // RFC 3030 §2
+  kBinaryMime = 1u << 12,          // RFC 3030 §3; needs kChunking
+  kLimits = 1u << 13,              // RFC 9422
 };
 
 class ExtensionSet {

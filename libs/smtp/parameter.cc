@@ -27,6 +27,10 @@ bool SetBody(std::string_view value, MailParameters* out) {
     out->body = BodyType::k8BitMime;
     return true;
   }
+  if (base::EqualsIgnoreCase(value, "BINARYMIME")) {
+    out->body = BodyType::kBinaryMime;
+    return true;
+  }
   return base::EqualsIgnoreCase(value, "7BIT");
 }
 
@@ -200,7 +204,14 @@ std::variant<Parameters, Reply> ReadAll(std::string_view text, const Row<Paramet
 
 std::variant<MailParameters, Reply> ParseMailParameters(std::string_view text,
                                                         ExtensionSet offered) {
-  return ReadAll(text, kMailRows, offered);
+  auto parameters = ReadAll(text, kMailRows, offered);
+  // RFC 3030 §3: BINARYMIME is a value of BODY where the extension is offered.
+  const auto* mail = std::get_if<MailParameters>(&parameters);
+  if (mail != nullptr && mail->body == BodyType::kBinaryMime &&
+      !offered.Has(Extension::kBinaryMime)) {
+    return MakeReply(ReplyKind::kBadArguments, "Bad parameter value");
+  }
+  return parameters;
 }
 
 std::variant<RcptParameters, Reply> ParseRcptParameters(std::string_view text,

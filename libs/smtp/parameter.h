@@ -18,7 +18,7 @@
 
 namespace godwit::smtp {
 
-enum class BodyType { k7Bit, k8BitMime };
+enum class BodyType { k7Bit, k8BitMime, kBinaryMime };
 
 enum class DsnReturn { kFull, kHeaders };  // RFC 3461 §4.3
 
@@ -34,7 +34,7 @@ struct DsnNotify {
 
 struct MailParameters {
   std::optional<uint64_t> size;      // RFC 1870 §5: the client's estimate, octets
-  BodyType body = BodyType::k7Bit;   // RFC 6152 §2
+  BodyType body = BodyType::k7Bit;   // RFC 6152 §2, RFC 3030 §3
   bool smtputf8 = false;             // RFC 6531 §3.4
   std::optional<std::string> auth;   // RFC 4954 §5, decoded; "" is AUTH=<>
   std::optional<DsnReturn> ret;      // RFC 3461 §4.3

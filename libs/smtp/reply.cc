@@ -57,6 +57,8 @@ constexpr Row kRows[] = {
     {ReplyKind::kBadSenderAddress, 501, "5.1.7", "Bad sender address syntax"},
     {ReplyKind::kBadRecipientAddress, 501, "5.1.3", "Bad recipient address syntax"},
     {ReplyKind::kNotSmtp, 554, "5.5.1", "This is an SMTP server"},
+    // RFC 7504 §3: a host that takes no mail, whatever the address.
+    {ReplyKind::kNoMailHere, 521, "5.3.2", "This host does not accept mail"},
     {ReplyKind::kNeedGreeting, 503, "5.5.1", "Send EHLO first"},
     {ReplyKind::kNoValidRecipients, 554, "5.5.1", "No valid recipients"},
     {ReplyKind::kBadPipelining, 503, "5.5.1", "Pipelining not allowed here, closing"},
@@ -75,6 +77,9 @@ constexpr Row kRows[] = {
     {ReplyKind::kSizeExceeded, 552, "5.3.4", "Message size exceeds the limit"},
     {ReplyKind::kBadMessageLineEnd, 550, "5.6.11", "Bare CR or bare LF in the message"},
     {ReplyKind::kMessageLineTooLong, 550, "5.6.0", "Line too long in the message"},
+    // RFC 3463 §3.7: X.6.2 conversion required and prohibited.
+    {ReplyKind::kConversionProhibited, 554, "5.6.2",
+     "Binary parts can not be encoded, a signature covers them"},
     // RFC 6531 §3.5: a non-ASCII address without the SMTPUTF8 parameter.
     {ReplyKind::kNeedsSmtpUtf8, 553, "5.6.7", "Non-ASCII address needs SMTPUTF8"},
     {ReplyKind::kUnknownUser, 550, "5.1.1", "No such user here"},

@@ -10,16 +10,6 @@ namespace {
 // Replies are collected for a group of pipelined commands, up to this many octets.
 constexpr size_t kFlushAt = 4096;
 
-Reply DataReply(DataError error) {
-  switch (error) {
-    case DataError::kTooBig: return MakeReply(ReplyKind::kSizeExceeded);
-    case DataError::kLineTooLong: return MakeReply(ReplyKind::kMessageLineTooLong);
-    case DataError::kBadLineEnd:
-    case DataError::kNone: break;
-  }
-  return MakeReply(ReplyKind::kBadMessageLineEnd);
-}
-
 }  // namespace
 
 // One row a verb: who handles it, and whether it is allowed while TLS or authentication is required
@@ -36,6 +26,7 @@ const ServerSession::VerbRow ServerSession::kVerbRows[] = {
     {Verb::kMail, &ServerSession::HandleMail, false},
     {Verb::kRcpt, &ServerSession::HandleRcpt, false},
     {Verb::kData, &ServerSession::HandleData, false},
+    {Verb::kBdat, &ServerSession::HandleBdat, true},  // its octets come, whatever is missing
     {Verb::kRset, &ServerSession::HandleRset, true},
     {Verb::kNoop, &ServerSession::HandleNoop, true},
     {Verb::kQuit, &ServerSession::HandleQuit, true},
@@ -49,6 +40,7 @@ const ServerSession::VerbRow ServerSession::kVerbRows[] = {
 ServerSession::ServerSession(ServerOptions options)
     : options_(std::move(options)), parser_(options_.command), tls_(options_.tls) {
   Say({220, "", {options_.hostname + " " + options_.greeting}});
+  if (options_.no_mail) Refuse(MakeReply(ReplyKind::kNoMailHere));
 }
 
 bool ServerSession::Offers(Extension extension) const { return Offered().Has(extension); }
@@ -65,7 +57,7 @@ ExtensionSet ServerSession::Offered() const {
 
 bool ServerSession::idle() const {
   return awaiting_ == Awaiting::kNothing && !in_transaction() && parser_.at_line_start() &&
-         !start_tls_ && !authenticating_;
+         !start_tls_ && !authenticating_ && !chunk_;
 }
 
 void ServerSession::Say(const Reply& reply) {
@@ -106,10 +98,12 @@ ServerSession::Step ServerSession::Idle(const Reply& reply) {
 }
 
 void ServerSession::ResetTransaction() {
+  abandoned_ = state_ == State::kChunks;
   if (state_ > State::kGreeted) state_ = State::kGreeted;
   data_.reset();
   recipients_ = 0;
   smtputf8_ = false;
+  body_ = BodyType::k7Bit;
 }
 
 Action ServerSession::Flush(Action when_empty) {
@@ -129,9 +123,11 @@ Action ServerSession::Next(std::string_view* in) {
       awaiting_ = Awaiting::kTls;
       return StartTls{};
     }
-    Step step = state_ == State::kData ? NextData(in)
-                : authenticating_      ? NextAuthLine(in)
-                                       : NextCommand(in);
+    if (std::exchange(abandoned_, false)) return AbandonData{};
+    Step step = chunk_                   ? NextChunk(in)
+                : state_ == State::kData ? NextData(in)
+                : authenticating_        ? NextAuthLine(in)
+                                         : NextCommand(in);
     if (step) {
       if (std::holds_alternative<NeedInput>(*step)) return Flush(NeedInput{});
       return *std::move(step);
@@ -142,24 +138,26 @@ Action ServerSession::Next(std::string_view* in) {
 ServerSession::Step ServerSession::NextData(std::string_view* in) {
   // A message that was refused long ago and does not end is given up at this octet; only a refused
   // one can come so far.
-  const uint64_t give_up = 2 * options_.data.size + (1 << 20);
-  std::string_view piece = in->substr(0, give_up - data_->size());
+  std::string_view piece = in->substr(0, give_up() - data_->size());
   const size_t before = piece.size();
   auto result = data_->Next(&piece);
   in->remove_prefix(before - piece.size());
   if (auto* chunk = std::get_if<DataChunk>(&result)) return *chunk;
-  if (auto* end = std::get_if<DataEnd>(&result)) {
-    awaiting_ = Awaiting::kEnd;
-    EndData action{end->size, std::nullopt};
-    if (end->error != DataError::kNone) action.refused = DataReply(end->error);
-    return action;
-  }
-  if (data_->size() >= give_up) {
-    End(DataReply(data_->error()));
+  if (std::holds_alternative<DataEnd>(result)) return EndOfData();
+  if (data_->size() >= give_up()) {
+    End(MakeReply(ReplyFor(data_->error())));
     return std::nullopt;
   }
   if (in->empty()) return NeedInput{};
   return std::nullopt;
+}
+
+// The message is complete, or bad.
+ServerSession::Step ServerSession::EndOfData() {
+  awaiting_ = Awaiting::kEnd;
+  EndData action{data_->size(), std::nullopt};
+  if (data_->error() != DataError::kNone) action.refused = MakeReply(ReplyFor(data_->error()));
+  return action;
 }
 
 ServerSession::Step ServerSession::NextCommand(std::string_view* in) {
@@ -183,6 +181,7 @@ ServerSession::Step ServerSession::NextCommand(std::string_view* in) {
   if (auto* malformed = std::get_if<Malformed>(&result)) {
     Error(malformed->reply);
     if (malformed->fatal) closing_ = true;
+    data_refused_ = malformed->before_data;
     return std::nullopt;
   }
   return Handle(std::get<Command>(result), in);
@@ -192,11 +191,9 @@ ServerSession::Step ServerSession::Handle(const Command& command, std::string_vi
   if (command.verb == Verb::kUnknown) return Error(MakeReply(ReplyKind::kUnknownCommand));
   for (const VerbRow& row : kVerbRows) {
     if (row.verb != command.verb) continue;
-    if (options_.require_tls && !tls_ && !row.before_login) {
-      return Error(MakeReply(ReplyKind::kTlsRequired));
-    }
-    if (options_.require_auth && !authenticated_ && !row.before_login) {
-      return Error(MakeReply(ReplyKind::kAuthRequired));
+    if (!row.before_login) {
+      data_refused_ = command.verb == Verb::kData;
+      if (auto reply = CheckLogin()) return Error(*reply);
     }
     Step step = (this->*row.handle)(command);
     // RFC 3207 §4.2, §6: what came before TLS is forgotten. Bytes behind STARTTLS in clear can only
@@ -212,6 +209,12 @@ ServerSession::Step ServerSession::Handle(const Command& command, std::string_vi
   return Error(MakeReply(ReplyKind::kNotImplemented));
 }
 
+std::optional<Reply> ServerSession::CheckLogin() const {
+  if (options_.require_tls && !tls_) return MakeReply(ReplyKind::kTlsRequired);
+  if (options_.require_auth && !authenticated_) return MakeReply(ReplyKind::kAuthRequired);
+  return std::nullopt;
+}
+
 void ServerSession::OnReply(const Reply& reply) {
   const Awaiting what = std::exchange(awaiting_, Awaiting::kNothing);
   switch (what) {
@@ -219,7 +222,7 @@ void ServerSession::OnReply(const Reply& reply) {
       if (reply.positive()) {
         state_ = State::kMail;
       } else {
-        smtputf8_ = false;
+        ResetTransaction();
       }
       break;
     case Awaiting::kRcpt:
@@ -228,6 +231,7 @@ void ServerSession::OnReply(const Reply& reply) {
       ++recipients_;
       break;
     case Awaiting::kData:
+      if (chunk_) return BeginChunks(reply);
       if (reply.code == 354) {
         state_ = State::kData;
         data_.emplace(options_.data);
@@ -239,7 +243,11 @@ void ServerSession::OnReply(const Reply& reply) {
     case Awaiting::kEnd:
       // RFC 5321 §4.1.1.4: the end of data clears the buffers, whatever the answer.
       ResetTransaction();
-      if (reply.positive()) idle_commands_ = 0;
+      abandoned_ = false;
+      if (reply.positive()) {
+        idle_commands_ = 0;
+        discarded_ = 0;
+      }
       break;
     case Awaiting::kNothing:
     case Awaiting::kAuth:
@@ -253,6 +261,7 @@ void ServerSession::OnTlsStarted() {
   awaiting_ = Awaiting::kNothing;
   // RFC 3207 §4.2: the server discards all it knew of the client, the EHLO argument included.
   ResetTransaction();
+  abandoned_ = false;  // the driver knows
   state_ = State::kConnected;
   greeting_name_.clear();
   esmtp_ = false;

@@ -17,8 +17,8 @@
 //
 // Contract: after CheckMailFrom, CheckRcpt, BeginData and EndData the driver calls OnReply once
 // before the next Next; after StartTls it calls OnTlsStarted (or gives up the connection); after
-// Close it closes. Views in actions are valid until the next call. Replies are collected and come
-// as one Send before the session waits (RFC 2920 §3.2).
+// Close it closes; after AbandonData it just goes on. Views in actions are valid until the next
+// call. Replies are collected and come as one Send before the session waits (RFC 2920 §3.2).
 //
 // After CheckAuth and AuthResponse it calls OnAuthAnswer instead, once.
 //
@@ -28,6 +28,11 @@
 //       ^                       ^  ^                 |                  |                    |
 //       '-------STARTTLS--------'  '---RSET, EHLO----'------------------'    <CRLF>.<CRLF>   |
 //                                  '---------------------------------------------------------'
+//
+// BDAT (RFC 3030): kRcpt --BDAT ok--> kChunks, where more of them come; the last one, a chunk that
+// makes the message bad, or RSET lead back to kGreeted. After each BDAT command exactly its octets
+// are taken, whatever the answer is, so that they never become commands; the answer comes when they
+// are there. A BDAT whose size can't be read ends the session.
 //
 // AUTH (RFC 4954) comes in kGreeted: a challenge (334) makes the next line an answer and no
 // command, up to 235 or a refusal; "*" cancels. Once authenticated a session stays so; TLS forgets
@@ -61,9 +66,12 @@ namespace godwit::smtp {
 struct ServerOptions {
   std::string hostname;  // of the greeting and of EHLO's answer
   std::string greeting = "ESMTP Godwit";
-  ExtensionSet extensions = {Extension::kPipelining, Extension::kSize,
-                             Extension::kEnhancedStatusCodes, Extension::k8BitMime,
-                             Extension::kSmtpUtf8};
+  ExtensionSet extensions = {
+      Extension::kPipelining, Extension::kSize,     Extension::kEnhancedStatusCodes,
+      Extension::k8BitMime,   Extension::kSmtpUtf8, Extension::kChunking,
+      Extension::kBinaryMime, Extension::kLimits};
+  // RFC 7504 §3: 521 instead of the greeting, and the end.
+  bool no_mail = false;
   // TLS is on from the first byte; STARTTLS is not offered then.
   bool tls = false;
   // RFC 3207 §4: 530 to everything but EHLO, NOOP, QUIT and STARTTLS while TLS is off.
@@ -81,15 +89,16 @@ struct ServerOptions {
   // RFC 4954 §4: 12288 octets are enough for every mechanism there is; CRLF included.
   size_t auth_line = 12288;
   DataReader::Limits data;
-  // RFC 5321 §4.5.3.1.8 wants room for 100 at least. Counts those accepted in one transaction.
+  // RFC 5321 §4.5.3.1.8 wants room for 100 at least. Counts those accepted in one transaction;
+  // LIMITS says it (RFC 9422 §4.2).
   int max_recipients = 1000;
   // RCPTs refused in one session, those over max_recipients included; then 421.
   int max_refused_recipients = 1000;
-  // MAIL commands in one session; then 421.
+  // MAIL commands in one session; then 421. LIMITS says it (RFC 9422 §4.1).
   int max_transactions = 1000;
   // Commands with a 5xx answer that is the client's fault; then 421.
   int max_errors = 10;
-  // NOOP, RSET, VRFY, HELP and EHLO since the last message; then 421.
+  // NOOP, RSET, VRFY, HELP, EHLO and BDAT 0 since the last message; then 421.
   int max_idle_commands = 100;
   // Envelope senders with long local parts (VERP, SRS) are common: RFC 5321 §4.5.3.1 asks to
   // take more than its least where one can.
@@ -123,8 +132,11 @@ struct CheckRcpt {
   Address forward_path;
   RcptParameters parameters;
 };
-// Answer with kStartMailInput to have the data, or refuse (the transaction is over then).
+// Answer with kStartMailInput to have the data, or refuse (the transaction is over then). Of BDAT
+// the client hears nothing of the first answer.
 struct BeginData {};
+// The client gives up (RSET, EHLO) a message of which chunks may have come. No answer.
+struct AbandonData {};
 // DataChunk: data_reader.h
 // The data is complete. `refused`: the message is bad, and this is the reply to give (an id may be
 // added to its text); else answer 250 only when every recipient's copy is durable.
@@ -134,7 +146,7 @@ struct EndData {
 };
 
 using Action = std::variant<NeedInput, Send, StartTls, CheckAuth, AuthResponse, CheckMailFrom,
-                            CheckRcpt, BeginData, DataChunk, EndData, Close>;
+                            CheckRcpt, BeginData, DataChunk, EndData, AbandonData, Close>;
 
 class ServerSession {
  public:
@@ -159,7 +171,10 @@ class ServerSession {
   bool idle() const;
   // MAIL was accepted and not ended.
   bool in_transaction() const { return state_ >= State::kMail; }
-  bool in_data() const { return state_ == State::kData; }
+  // The next octets are no command: a message's, or those of a chunk.
+  bool in_data() const { return state_ == State::kData || chunk_.has_value(); }
+  // The data of a message has begun and not ended.
+  bool in_message() const { return state_ >= State::kData; }
 
   const std::string& greeting_name() const { return greeting_name_; }  // of EHLO or HELO
   bool esmtp() const { return esmtp_; }                                // EHLO was used
@@ -169,9 +184,18 @@ class ServerSession {
   int accepted_recipients() const { return recipients_; }
 
  private:
-  enum class State { kConnected, kGreeted, kMail, kRcpt, kData };
+  enum class State { kConnected, kGreeted, kMail, kRcpt, kData, kChunks };
   enum class Awaiting { kNothing, kAuth, kMail, kRcpt, kData, kEnd, kTls };
   using Step = std::optional<Action>;  // nullopt: go on with the next command
+
+  // A BDAT command whose octets come.
+  struct Chunk {
+    uint64_t size = 0;
+    uint64_t left = 0;
+    bool last = false;
+    std::optional<Reply> refused;  // thrown away; what is said then
+    bool error = false;            // that it is refused is the client's fault
+  };
 
   struct VerbRow;
   static const VerbRow kVerbRows[];
@@ -186,6 +210,7 @@ class ServerSession {
   Step HandleMail(const Command& command);
   Step HandleRcpt(const Command& command);
   Step HandleData(const Command& command);
+  Step HandleBdat(const Command& command);
   Step HandleRset(const Command& command);
   Step HandleNoop(const Command& command);
   Step HandleVrfy(const Command& command);
@@ -195,6 +220,19 @@ class ServerSession {
   Step HandleHttp(const Command& command);
   Step HandleAuth(const Command& command);
 
+  // Chunks (server_chunks.cc).
+  static std::optional<Chunk> ParseChunk(std::string_view argument);
+  void JudgeChunk(Chunk* chunk) const;
+  Step NextChunk(std::string_view* in);
+  Step EndChunk();
+  void BeginChunks(const Reply& reply);
+
+  // While TLS or authentication is required and missing.
+  std::optional<Reply> CheckLogin() const;
+  // Octets of one message, or of refused chunks, after which a session is given up.
+  uint64_t give_up() const { return 2 * options_.data.size + (1 << 20); }
+  DataFraming Framing() const;
+  Step EndOfData();
   bool Greet(const Command& command);
   // Why AUTH is not possible now.
   std::optional<Reply> CheckAuthPossible() const;
@@ -211,7 +249,8 @@ class ServerSession {
 
   ServerOptions options_;
   CommandParser parser_;
-  std::optional<DataReader> data_;
+  std::optional<DataReader> data_;  // kData, kChunks
+  std::optional<Chunk> chunk_;
   State state_ = State::kConnected;
   Awaiting awaiting_ = Awaiting::kNothing;
   std::string output_;   // replies not sent yet
@@ -220,12 +259,15 @@ class ServerSession {
   bool esmtp_ = false;
   bool tls_ = false;
   bool smtputf8_ = false;
+  BodyType body_ = BodyType::k7Bit;
+  bool abandoned_ = false;  // chunks came, and the client gave the message up
   bool closing_ = false;
   bool start_tls_ = false;
   bool first_octet_seen_ = false;
   bool authenticating_ = false;  // the next line is an answer to our challenge
   bool authenticated_ = false;
   bool data_refused_ = false;  // the last command was a DATA, refused
+  uint64_t discarded_ = 0;     // octets of refused chunks since the last message
   int recipients_ = 0;
   int refused_recipients_ = 0;
   int transactions_ = 0;

@@ -19,10 +19,13 @@ constexpr KeywordRow kKeywords[] = {
     {Extension::kEnhancedStatusCodes, "ENHANCEDSTATUSCODES"},
     {Extension::k8BitMime, "8BITMIME"},
     {Extension::kSmtpUtf8, "SMTPUTF8"},
+    {Extension::kChunking, "CHUNKING"},
+    {Extension::kBinaryMime, "BINARYMIME"},
     {Extension::kDsn, "DSN"},
     {Extension::kAuth, "AUTH"},
     {Extension::kRequireTls, "REQUIRETLS"},
     {Extension::kFutureRelease, "FUTURERELEASE"},
+    {Extension::kLimits, "LIMITS"},
     {Extension::kOrigin, "XORIGIN"},
 };
 
@@ -33,6 +36,10 @@ std::string KeywordArgument(Extension extension, const ServerOptions& options) {
     // RFC 4954 §3: a space-separated list of mechanisms.
     case Extension::kAuth: return " " + base::Join(options.auth_mechanisms, " ");
     case Extension::kFutureRelease: return " " + options.future_release;
+    // RFC 9422 §4: both are kept by the session itself.
+    case Extension::kLimits:
+      return " MAILMAX=" + std::to_string(options.max_transactions) +
+             " RCPTMAX=" + std::to_string(options.max_recipients);
     default: return "";
   }
 }
@@ -107,6 +114,7 @@ ServerSession::Step ServerSession::HandleMail(const Command& command) {
                       std::get<MailParameters>(std::move(parameters))};
   if (auto reply = CheckSender(check.reverse_path, check.parameters)) return Error(*reply);
   smtputf8_ = check.parameters.smtputf8;
+  body_ = check.parameters.body;
   awaiting_ = Awaiting::kMail;
   return check;
 }
@@ -121,6 +129,7 @@ void ServerSession::RefuseRecipient(const Reply& reply) {
 
 ServerSession::Step ServerSession::HandleRcpt(const Command& command) {
   if (!in_transaction()) return Error(MakeReply(ReplyKind::kBadSequence, "Send MAIL first"));
+  if (in_message()) return Error(MakeReply(ReplyKind::kBadSequence, "The message has begun"));
   if (recipients_ >= options_.max_recipients) {
     RefuseRecipient(MakeReply(ReplyKind::kTooManyRecipients));
     return std::nullopt;
@@ -146,6 +155,11 @@ ServerSession::Step ServerSession::HandleData(const Command& command) {
   data_refused_ = true;  // until it is accepted
   if (!command.argument.empty()) return Error(MakeReply(ReplyKind::kBadArguments));
   if (!in_transaction()) return Error(MakeReply(ReplyKind::kBadSequence, "Send MAIL first"));
+  // RFC 3030 §2: DATA and BDAT do not mix in one transaction; §3: BINARYMIME has no DATA.
+  if (in_message()) return Error(MakeReply(ReplyKind::kBadSequence, "The message has begun"));
+  if (body_ == BodyType::kBinaryMime) {
+    return Error(MakeReply(ReplyKind::kBadSequence, "BINARYMIME needs BDAT"));
+  }
   // RFC 5321 §3.3: 503 or 554 when no recipient was accepted. Not counted as an error: a client
   // that pipelines can not know (RFC 2920 §3.1).
   if (recipients_ == 0) {

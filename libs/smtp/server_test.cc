@@ -46,7 +46,10 @@ TEST_CASE("A session from greeting to QUIT", "[smtp][unit]") {
     S: 250-STARTTLS
     S: 250-ENHANCEDSTATUSCODES
     S: 250-8BITMIME
-    S: 250 SMTPUTF8
+    S: 250-SMTPUTF8
+    S: 250-CHUNKING
+    S: 250-BINARYMIME
+    S: 250 LIMITS MAILMAX=1000 RCPTMAX=1000
     C: MAIL FROM:<a@x.example> SIZE=100 BODY=8BITMIME
     S: 250 2.1.0 Sender OK
     C: RCPT TO:<b@y.example>
@@ -100,7 +103,9 @@ TEST_CASE("Commands out of order are 503, and the session goes on (RFC 5321 §4.
     S: 554 5.5.1 No valid recipients
     C: AUTH PLAIN
     S: 503 5.5.1 Authentication is not offered here
-    C: BDAT 10 LAST
+    C: BDAT 0 LAST
+    S: 554 5.5.1 No valid recipients
+    C: EXPN staff
     S: 502 5.5.1 Command not implemented
     C: FOO
     S: 500 5.5.1 Unknown command
@@ -195,7 +200,10 @@ TEST_CASE("TLS forgets EHLO and the transaction (RFC 3207 §4.2)", "[smtp][unit]
     S: 250-STARTTLS
     S: 250-ENHANCEDSTATUSCODES
     S: 250-8BITMIME
-    S: 250 SMTPUTF8
+    S: 250-SMTPUTF8
+    S: 250-CHUNKING
+    S: 250-BINARYMIME
+    S: 250 LIMITS MAILMAX=1000 RCPTMAX=1000
     C: MAIL FROM:<a@x.example>
     S: 250 2.1.0 Sender OK
     C: STARTTLS
@@ -210,7 +218,10 @@ TEST_CASE("TLS forgets EHLO and the transaction (RFC 3207 §4.2)", "[smtp][unit]
     S: 250-SIZE 1000
     S: 250-ENHANCEDSTATUSCODES
     S: 250-8BITMIME
-    S: 250 SMTPUTF8
+    S: 250-SMTPUTF8
+    S: 250-CHUNKING
+    S: 250-BINARYMIME
+    S: 250 LIMITS MAILMAX=1000 RCPTMAX=1000
     C: STARTTLS
     S: 503 5.5.1 TLS is on already
   )");

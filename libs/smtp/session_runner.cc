@@ -73,6 +73,9 @@ bool SessionRunner::Carry(Action action) {
     message_ += chunk->bytes;
   } else if (auto* end = std::get_if<EndData>(&action)) {
     Carry(*end);
+  } else if (std::holds_alternative<AbandonData>(action)) {
+    Note("ABANDON");
+    message_.clear();
   } else if (std::holds_alternative<StartTls>(action)) {
     Note("STARTTLS");
     session_.OnTlsStarted();

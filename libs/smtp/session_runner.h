@@ -39,7 +39,7 @@ struct SessionPolicy {
 
 // What does not depend on how replies are grouped: all of them joined, and the actions in order:
 // "AUTH PLAIN secret", "RESPONSE secret", "MAIL <a@b>", "RCPT <c@d>", "DATA", "MESSAGE <text>",
-// "REFUSED", "STARTTLS", "CLOSE".
+// "REFUSED", "ABANDON", "STARTTLS", "CLOSE".
 struct Transcript {
   std::string replies;
   std::vector<std::string> actions;

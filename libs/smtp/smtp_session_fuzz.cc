@@ -1,16 +1,16 @@
 // A whole server session with a driver that accepts everything. Properties:
 // - the same transcript for the whole and byte by byte, unless bytes stood behind STARTTLS or a
 //   refused DATA (server.h says why);
-// - nothing of a message becomes a command: what a naive reader of the wire finds outside of data
-// is
-//   at least what was run (checked by the count of MESSAGE against true ends);
-// - a message holds neither a bare CR nor a bare LF.
+// - nothing of a message becomes a command: there are not more messages than true ends of DATA and
+//   BDAT commands on the wire;
+// - a message holds neither a bare CR nor a bare LF, but one with BODY=BINARYMIME.
 
 #include <cstdint>
 #include <cstdlib>
 #include <string>
 #include <vector>
 
+#include "libs/base/ascii.h"
 #include "libs/base/check.h"
 #include "libs/smtp/session_runner.h"
 
@@ -42,6 +42,20 @@ size_t CountTrueEnds(std::string_view wire) {
   return count;
 }
 
+size_t CountBdat(std::string_view wire) {
+  size_t count = 0;
+  for (size_t at = 0; at + 4 <= wire.size(); ++at) {
+    if (godwit::base::EqualsIgnoreCase(wire.substr(at, 4), "BDAT")) ++count;
+  }
+  return count;
+}
+
+void CheckSplit(const ServerOptions& options, std::string_view wire, const Transcript& whole) {
+  const Transcript cut = RunSession(options, Octets(wire));
+  const bool closed_early = whole.replies.find("503 5.5.1 Pipelining") != std::string::npos;
+  if (!closed_early) GODWIT_CHECK(whole == cut);
+}
+
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
@@ -49,16 +63,19 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   ServerOptions options;
   options.hostname = "mx.example";
   options.data = {4096, 998};
+  options.extensions.Remove(godwit::smtp::Extension::kBinaryMime);
   const Transcript whole = RunSession(options, {wire});
-  GODWIT_CHECK(whole.messages.size() <= CountTrueEnds(wire));
+  GODWIT_CHECK(whole.messages.size() <= CountTrueEnds(wire) + CountBdat(wire));
   for (const std::string& message : whole.messages) CheckLineEnds(message);
 
-  const Transcript cut = RunSession(options, Octets(wire));
-  const bool closed_early = whole.replies.find("503 5.5.1 Pipelining") != std::string::npos;
-  if (!closed_early) GODWIT_CHECK(whole == cut);
+  CheckSplit(options, wire, whole);
 
   // With STARTTLS offered: no crash, and the same rules for messages.
   options.extensions.Add(godwit::smtp::Extension::kStartTls);
   for (const std::string& message : RunSession(options, {wire}).messages) CheckLineEnds(message);
+
+  options.extensions.Add(godwit::smtp::Extension::kBinaryMime);
+  options.extensions.Remove(godwit::smtp::Extension::kStartTls);
+  CheckSplit(options, wire, RunSession(options, {wire}));
   return 0;
 }

@@ -45,6 +45,7 @@ std::string WriteReceived(const ReceivedField& field) {
   std::string out = "Received: ";
   if (!field.hide_client) out += FromClause(field) + "\r\n\t";
   out += "by " + field.by + " with " + WithProtocolName(field.with);
+  if (field.require_tls) out += " (requiretls)";
   out += " id " + field.id;
   if (!field.tls.empty()) out += "\r\n\t(" + field.tls + ")";
   if (field.recipient && (field.with.utf8 || field.recipient->is_ascii())) {

@@ -32,6 +32,8 @@ struct ReceivedField {
   bool hide_client = false;  // nobody shall learn where a user of ours was: no "from" clause
   std::string by;            // our host name
   WithProtocol with;
+  // The sender asked for TLS on every hop (RFC 8689): written as a comment, there is no clause.
+  bool require_tls = false;
   std::string id;   // an atom: letters, digits, "-", "."
   std::string tls;  // "TLSv1.3 TLS_AES_128_GCM_SHA256 X25519"; "" without TLS
   // The "for" clause: given only when the transaction has exactly one recipient, so that nobody

@@ -109,6 +109,8 @@ base::Task<void> Connection::CarryMail(smtp::Action action) {
     co_await BeginData();
   } else if (auto* chunk = std::get_if<smtp::DataChunk>(&action)) {
     co_await TakeChunk(chunk->bytes);
+  } else if (std::holds_alternative<smtp::AbandonData>(action)) {
+    co_await EndTransaction();
   } else if (auto* end = std::get_if<smtp::EndData>(&action)) {
     smtp::Reply reply = co_await transaction_->EndData(std::move(*end));
     transaction_.reset();
@@ -162,12 +164,14 @@ ClientFacts Connection::Facts() const {
 
 absl::Duration Connection::NextTimeout() const {
   const absl::Duration now = options_.clock->Monotonic();
-  if (smtp_.in_data()) return std::min(options_.data_block_timeout, data_end_ - now);
-  return std::min(options_.command_timeout, session_end_ - now);
+  const absl::Duration patience =
+      smtp_.in_data() ? options_.data_block_timeout : options_.command_timeout;
+  // Between two chunks the message's time runs on.
+  return std::min(patience, (smtp_.in_message() ? data_end_ : session_end_) - now);
 }
 
 base::Task<bool> Connection::ReadMore() {
-  if (smtp_.in_data()) co_await transaction_->Flush();
+  if (smtp_.in_message()) co_await transaction_->Flush();
   in_ = {};
   input_ = net::Input();  // gives the buffer back while we wait
   const bool cut = front_->cutting() && !smtp_.in_data();

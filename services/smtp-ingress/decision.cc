@@ -5,9 +5,11 @@
 namespace godwit::smtp_ingress {
 namespace {
 
-// RFC 7489 §10.3, RFC 9989 §8.4: the text names the policy and the domain it was found for.
+// RFC 7489 §10.3, RFC 9989 §8.4: the text names the policy and the domain it was found for. RFC
+// 7372 §3.3: X.7.26, more than one check of the author has failed, as SPF and DKIM have when DMARC
+// does.
 smtp::Reply DmarcRejection(const std::string& domain) {
-  return {550, "5.7.1", {"Message rejected per DMARC policy for " + domain}};
+  return {550, "5.7.26", {"Message rejected per DMARC policy for " + domain}};
 }
 
 // RFC 5322 §3.6.2 asks for one From. RFC 9989 §11.5: whoever breaks that may want to get a forged

@@ -51,7 +51,7 @@ TEST_CASE("DMARC's policy is honoured as the operator wants", "[smtp-ingress][un
   CHECK(decision.reason == row.reason);
   if (row.outcome == Outcome::kReject) {
     CHECK(decision.reply ==
-          smtp::Reply{550, "5.7.1", {"Message rejected per DMARC policy for x.example"}});
+          smtp::Reply{550, "5.7.26", {"Message rejected per DMARC policy for x.example"}});
   }
   if (row.outcome == Outcome::kDefer) CHECK(decision.reply.code == 451);
 

@@ -7,10 +7,34 @@
 
 namespace godwit::smtp_ingress {
 
-MessageDelivery::MessageDelivery(Services* services, store::AccountId owner)
-    : services_(services), owner_(owner), memory_(services->memory) {}
+MessageDelivery::MessageDelivery(Services* services, store::AccountId owner, smtp::BodyType body)
+    : services_(services), owner_(owner), memory_(services->memory) {
+  if (body == smtp::BodyType::kBinaryMime) lines_.emplace(services->settings.smtp.data.line);
+}
 
 base::Task<absl::Status> MessageDelivery::Feed(std::string_view bytes) {
+  std::string lines;
+  if (lines_) {
+    lines_->Feed(bytes, &lines);
+    bytes = lines;
+  }
+  absl::Status taken = co_await Take(bytes);
+  co_return taken;
+}
+
+base::Task<absl::Status> MessageDelivery::End() {
+  std::string lines;
+  if (lines_) lines_->Finish(&lines);
+  absl::Status taken = co_await Take(lines);
+  co_return taken;
+}
+
+std::optional<smtp::Reply> MessageDelivery::refused() const {
+  return lines_ ? lines_->refused() : std::nullopt;
+}
+
+base::Task<absl::Status> MessageDelivery::Take(std::string_view bytes) {
+  if (message_.header_too_large()) co_return absl::OkStatus();
   message_.Feed(bytes);
   memory_.Set(message_.memory());
   while (message_.has_full_chunk()) {
@@ -25,6 +49,7 @@ base::Task<absl::Status> MessageDelivery::Feed(std::string_view bytes) {
 
 void MessageDelivery::Clear() {
   message_ = ingest::IncomingMessage();
+  lines_.reset();
   memory_.Set(0);
 }
 

@@ -1,7 +1,8 @@
 #pragma once
 
 // MessageDelivery: one message on its way into the store: collects it, writes a large body out as
-// it comes (staged chunks), and delivers all copies in one durable commit.
+// it comes (staged chunks), and delivers all copies in one durable commit. A message that came with
+// BODY=BINARYMIME is stored as lines (libs/ingest/line_form.h), which every IMAP client can read.
 //
 // What it takes stays in memory up to about 600 KiB and the header's size, whatever the size of the
 // message, and is counted in Services::memory. One reactor's thread.
@@ -14,7 +15,10 @@
 #include "absl/status/statusor.h"
 #include "libs/base/task.h"
 #include "libs/ingest/incoming_message.h"
+#include "libs/ingest/line_form.h"
+#include "libs/smtp/parameter.h"
 #include "libs/smtp/path.h"
+#include "libs/smtp/reply.h"
 #include "libs/smtpd/memory.h"
 #include "libs/store/delivery.h"
 #include "services/smtp-ingress/services.h"
@@ -30,16 +34,20 @@ struct Copy {
 class MessageDelivery {
  public:
   // `owner` is the account that a staged body is written under: one of the recipients.
-  MessageDelivery(Services* services, store::AccountId owner);
+  MessageDelivery(Services* services, store::AccountId owner, smtp::BodyType body);
   MessageDelivery(const MessageDelivery&) = delete;
   MessageDelivery& operator=(const MessageDelivery&) = delete;
 
   // The next octets; the caller keeps them until the task has ended. An error is the store's: the
   // message can not be delivered any more.
   base::Task<absl::Status> Feed(std::string_view bytes);
+  // After the last octet.
+  base::Task<absl::Status> End();
+  // After End: why the message is bad, when it is.
+  std::optional<smtp::Reply> refused() const;
   const ingest::IncomingMessage& message() const { return message_; }
 
-  // After the last octet. `header` is what is stored. OK: every copy is durable. Errors: those of
+  // After End. `header` is what is stored. OK: every copy is durable. Errors: those of
   // store::Deliverer; with Unknown it may have been delivered.
   base::Task<absl::StatusOr<store::DeliveryResult>> Commit(std::string header,
                                                            smtp::Address reverse_path,
@@ -50,11 +58,13 @@ class MessageDelivery {
   base::Task<void> Drop();
 
  private:
+  base::Task<absl::Status> Take(std::string_view lines);
   base::Task<absl::Status> Stage(std::string chunk);
 
   Services* const services_;
   const store::AccountId owner_;
   ingest::IncomingMessage message_;
+  std::optional<ingest::LineForm> lines_;  // of a message that is binary
   std::optional<store::StagedBlob> staged_;
   smtpd::MemoryShare memory_;
 };

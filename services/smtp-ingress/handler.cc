@@ -32,7 +32,12 @@ std::unique_ptr<smtpd::Transaction> IngressHandler::NewTransaction(smtpd::Client
 
 smtp::ServerOptions OptionsFor(const Settings& settings, ListenerKind kind) {
   smtp::ServerOptions options = settings.smtp;
-  if (kind == ListenerKind::kInternal) options.extensions.Add(smtp::Extension::kOrigin);
+  options.extensions.Add(smtp::Extension::kRequireTls);
+  if (kind == ListenerKind::kInternal) {
+    options.extensions.Add(smtp::Extension::kOrigin);
+  } else {
+    options.no_mail = settings.no_mail;
+  }
   return options;
 }
 

@@ -106,7 +106,7 @@ TEST_CASE_METHOD(IngressFixture, "DMARC reject is honoured, quarantine goes to J
   client.Reply();
   FailDmarc(&verifier, pb::DmarcResult::DISPOSITION_REJECT);
   CHECK(client.SendMessage("s@x.example", {"alice@y.example"}, kText) ==
-        "550 5.7.1 Message rejected per DMARC policy for x.example");
+        "550 5.7.26 Message rejected per DMARC policy for x.example");
   CHECK(CountEmails() == "0");
   FailDmarc(&verifier, pb::DmarcResult::DISPOSITION_QUARANTINE);
   CHECK(client.SendMessage("s@x.example", {"alice@y.example"}, kText) == kAccepted);
@@ -195,7 +195,7 @@ TEST_CASE_METHOD(IngressFixture, "A large message is staged as it comes, and com
   // One that is refused at its end leaves nothing behind.
   FailDmarc(&verifier, pb::DmarcResult::DISPOSITION_REJECT);
   CHECK(client.SendMessage("s@x.example", {"alice@y.example"}, "Subject: large\r\n\r\n" + body)
-            .substr(0, 9) == "550 5.7.1");
+            .substr(0, 10) == "550 5.7.26");
   CHECK(database.Ask("SELECT count(*) FROM staged_blobs") == "0");
   CheckStore();
 }
@@ -307,7 +307,7 @@ TEST_CASE_METHOD(IngressFixture, "The internal listener takes mail from our daem
     CHECK(client
               .SendMessage("bob@y.example", {"alice@y.example"}, kText,
                            " XORIGIN=submission;user:bob@y.example")
-              .substr(0, 9) == "550 5.7.1");
+              .substr(0, 10) == "550 5.7.26");
     CHECK(client.SendMessage("", {"bob@y.example"}, kText, " XORIGIN=dsn") == kAccepted);
   }
   SECTION("another daemon") {

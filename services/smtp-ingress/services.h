@@ -26,6 +26,7 @@ struct Settings {
   std::string hostname;
   std::string authserv_id;
   smtp::ServerOptions smtp;
+  bool no_mail = false;
   std::vector<std::string> internal_clients;
   size_t max_received_fields = 100;
   absl::Duration data_total = absl::Minutes(30);

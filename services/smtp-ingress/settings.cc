@@ -40,6 +40,7 @@ Settings MakeSettings(const Config& config) {
   settings.authserv_id = AuthservId(config);
   settings.smtp = runtime::MakeSmtpOptions(config.limits(), config.hostname());
   settings.smtp.require_tls = config.require_tls();
+  settings.no_mail = config.no_mail();
   settings.internal_clients.assign(config.internal().clients().begin(),
                                    config.internal().clients().end());
   if (settings.internal_clients.empty()) settings.internal_clients = {"delivery-queue"};

@@ -123,7 +123,8 @@ base::Task<smtp::Reply> Transaction::BeginData() {
   envelope.mail_from = mail_.reverse_path.ToString();
   envelope.internal_hop = internal_;
   verify_ = services_->verifier->Begin(envelope, id_);
-  delivery_ = std::make_unique<MessageDelivery>(services_, copies_.front().account);
+  delivery_ =
+      std::make_unique<MessageDelivery>(services_, copies_.front().account, mail_.parameters.body);
   (void)co_await verify_->Start();  // what went wrong is seen at its end
   co_return MakeReply(ReplyKind::kStartMailInput);
 }
@@ -138,9 +139,7 @@ void Transaction::Append(std::string_view bytes) {
 base::Task<void> Transaction::Flush() {
   if (pending_.empty()) co_return;
   std::string bytes = std::exchange(pending_, {});  // counted until it is sent
-  if (store_status_.ok() && !delivery_->message().header_too_large()) {
-    store_status_ = co_await delivery_->Feed(bytes);
-  }
+  if (store_status_.ok()) store_status_ = co_await delivery_->Feed(bytes);
   (void)co_await verify_->Send(std::move(bytes));
   pending_memory_.Set(0);
   if (services_->memory->Over()) GiveWay();
@@ -173,6 +172,8 @@ base::Task<smtp::Reply> Transaction::Finish(smtp::EndData end) {
   if (end.refused) co_return *std::move(end.refused);
   co_await Flush();
   if (gave_way_) co_return MakeReply(ReplyKind::kInsufficientStorage);
+  if (store_status_.ok()) store_status_ = co_await delivery_->End();
+  if (auto refused = delivery_->refused()) co_return *std::move(refused);
   if (delivery_->message().header_too_large()) {
     co_return MakeReply(ReplyKind::kSizeExceeded, "Message header too large");
   }
@@ -227,6 +228,7 @@ HeaderFacts Transaction::MakeHeaderFacts(const Verdict& verdict, const Decision&
   received.by = services_->settings.hostname;
   received.with = client_.with;
   received.with.utf8 = mail_.parameters.smtputf8;
+  received.require_tls = mail_.parameters.requiretls;
   received.id = id_;
   received.tls = client_.tls;
   // RFC 5321 §7.2: several recipients may be blind to one another.

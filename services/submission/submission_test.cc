@@ -72,6 +72,31 @@ TEST_CASE_METHOD(SubmissionFixture, "A message is completed, signed and queued",
   CHECK(client->Say("QUIT") == "221 2.0.0 Goodbye");
 }
 
+TEST_CASE_METHOD(SubmissionFixture,
+                 "A binary message in chunks is signed and queued in base64 (RFC 3030)",
+                 "[submission][component]") {
+  Start();
+  auto client = LogIn();
+  CHECK(Contains(client->Say("EHLO client.test"), "|CHUNKING|BINARYMIME|"));
+  client->Say("MAIL FROM:<alice@y.example> BODY=BINARYMIME");
+  client->Say("RCPT TO:<c@x.example>");
+  CHECK(client->Say("DATA") == "503 5.5.1 BINARYMIME needs BDAT");
+  client->Send(
+      "BDAT 58\r\nFrom: alice@y.example\r\nContent-Transfer-Encoding: binary\r\n"
+      "BDAT 6 LAST\r\n\r\na\nb\r");
+  CHECK(client->Reply() == "250 2.0.0 58 octets received");
+  CHECK(client->Reply().substr(0, 3) == "250");
+  CHECK(Contains(queue.header, "Content-Transfer-Encoding: base64\r\n"));
+  CHECK(queue.body == "YQpiDQ==\r\n");
+  CHECK(Contains(signer.data, "YQpiDQ==\r\n"));
+  CHECK_FALSE(queue.submission.body_8bit());
+
+  client->Say("MAIL FROM:<alice@y.example> BODY=BINARYMIME");
+  client->Say("RCPT TO:<c@x.example>");
+  client->Send("BDAT 28 LAST\r\nFrom: alice@y.example\r\n\r\na\nb");
+  CHECK(client->Reply() == "550 5.6.11 Bare CR or bare LF in the message");
+}
+
 TEST_CASE_METHOD(SubmissionFixture, "Parameters of the message go along to the queue",
                  "[submission][component]") {
   Start("policy: {client_trace: visible}\n");

@@ -68,7 +68,11 @@ Transaction::Transaction(Services* services, smtpd::ClientFacts client, login::A
       account_key_(std::to_string(store::ToInt(user_.login.account))),
       mail_(std::move(mail)),
       id_(std::move(id)),
-      memory_(services->memory) {}
+      memory_(services->memory) {
+  if (mail_.parameters.body == smtp::BodyType::kBinaryMime) {
+    lines_.emplace(services_->settings.smtp.data.line);
+  }
+}
 
 smtp::Reply Transaction::Failure(std::string_view at, const absl::Status& status, ReplyKind kind) {
   services_->metrics->failures.At({at}).Add();
@@ -208,7 +212,11 @@ base::Task<smtp::Reply> Transaction::BeginData() {
 // The client is not cut: it would only begin again at once. It is told at the end of its data.
 void Transaction::Append(std::string_view bytes) {
   if (gave_way_) return;
-  message_ += bytes;
+  if (lines_) {
+    lines_->Feed(bytes, &message_);
+  } else {
+    message_ += bytes;
+  }
   memory_.Set(message_.capacity());
   if (!services_->memory->Over()) return;
   gave_way_ = true;
@@ -232,6 +240,10 @@ base::Task<smtp::Reply> Transaction::EndData(smtp::EndData end) {
 base::Task<smtp::Reply> Transaction::Finish(smtp::EndData end) {
   if (end.refused) co_return *std::move(end.refused);
   if (gave_way_) co_return MakeReply(ReplyKind::kInsufficientStorage);
+  if (lines_) {
+    lines_->Finish(&message_);
+    if (auto refused = lines_->refused()) co_return *std::move(refused);
+  }
   const size_t header_size = mime::SplitHeader(message_).size;
   if (header_size > kMaxHeader) {
     co_return MakeReply(ReplyKind::kSizeExceeded, "Message header too large");
@@ -344,6 +356,7 @@ std::string Transaction::MakeReceived() const {
   received.by = services_->settings.hostname;
   received.with = client_.with;
   received.with.utf8 = mail_.parameters.smtputf8;
+  received.require_tls = mail_.parameters.requiretls;
   received.id = id_;
   received.tls = client_.tls;
   // No "for": of one recipient, too, nobody but the queue knows whether it was blind (RFC 5321

@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "libs/base/task.h"
+#include "libs/ingest/line_form.h"
 #include "libs/login/login.h"
 #include "libs/outgoing/sender.h"
 #include "libs/smtp/server.h"
@@ -68,6 +69,7 @@ class Transaction : public smtpd::Transaction {
   std::string reverse_path_;  // as it goes to the queue
   std::vector<outgoing::Recipient> recipients_;
   std::string message_;
+  std::optional<ingest::LineForm> lines_;  // makes message_ of one that is binary
   smtpd::MemoryShare memory_;
   bool gave_way_ = false;
   int64_t queue_id_ = 0;
