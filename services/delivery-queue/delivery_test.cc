@@ -305,8 +305,13 @@ TEST_CASE_METHOD(QueueFixture, "What may not be enqueued is refused",
   StartCapture();
   CHECK(Enqueue({}, "imap-gateway").status().code() == Code::kPermissionDenied);
   CHECK(Enqueue({.origin = pb::ORIGIN_FORWARD}).status().code() == Code::kPermissionDenied);
+  CHECK(Enqueue({.from = "", .origin = pb::ORIGIN_DSN}).status().code() == Code::kPermissionDenied);
   CHECK(Enqueue({.origin = pb::ORIGIN_DSN}, "smtp-ingress").status().code() ==
-        Code::kPermissionDenied);
+        Code::kInvalidArgument);
+  CHECK(Enqueue({.from = "", .to = {"a@x.example", "b@x.example"}, .origin = pb::ORIGIN_DSN},
+                "smtp-ingress")
+            .status()
+            .code() == Code::kInvalidArgument);
   CHECK(Enqueue({.from = "a@elsewhere.example"}).status().code() == Code::kPermissionDenied);
   CHECK(Enqueue({.to = {"not an address"}}).status().code() == Code::kInvalidArgument);
   CHECK(Enqueue({.to = {}}).status().code() == Code::kInvalidArgument);
@@ -315,6 +320,7 @@ TEST_CASE_METHOD(QueueFixture, "What may not be enqueued is refused",
   // A forward keeps its sender, who is anybody's.
   CHECK(
       Enqueue({.from = "x@elsewhere.example", .origin = pb::ORIGIN_FORWARD}, "smtp-ingress").ok());
+  CHECK(Enqueue({.from = "", .origin = pb::ORIGIN_DSN}, "smtp-ingress").ok());
 
   MustOk(connection->ExecuteScript("UPDATE accounts SET disabled = true").status());
   absl::SleepFor(absl::Milliseconds(2100));  // what was looked up before holds for two seconds

@@ -6,6 +6,8 @@
 #include "libs/base/ascii.h"
 #include "libs/base/status.h"
 #include "libs/idna/domain.h"
+#include "libs/mime/parser.h"
+#include "libs/obs/log.h"
 #include "libs/smtp/path.h"
 #include "libs/store/blob.h"
 #include "libs/store/directory.h"
@@ -28,7 +30,8 @@ bool MayClaim(std::string_view caller, QueueOrigin origin) {
     case QueueOrigin::kForward:
     case QueueOrigin::kLocal: return caller == "smtp-ingress";
     case QueueOrigin::kReport: return caller == "auth-verifier" || caller == "tls-policy";
-    case QueueOrigin::kDsn: return false;
+    // Of a delivery (RFC 3461); those of the queue itself do not come this way.
+    case QueueOrigin::kDsn: return caller == "smtp-ingress";
   }
   return false;
 }
@@ -114,6 +117,11 @@ absl::Status Intake::TakeSubmission(const Submission& submission) {
   }
   if (envelope.origin == QueueOrigin::kSubmission && envelope.account == store::AccountId::kNone) {
     return base::InvalidArgument("a submission is an account's");
+  }
+  // RFC 3461 §6.1: a notification comes from <> and goes to one.
+  const bool notice = envelope.origin == QueueOrigin::kDsn;
+  if (notice && (!envelope.reverse_path.empty() || submission.recipients.size() != 1)) {
+    return base::InvalidArgument("a notification has no reverse-path and one recipient");
   }
   if (!envelope.reverse_path.empty()) {
     const auto address = ReadAddress(envelope.reverse_path);
@@ -233,6 +241,7 @@ base::Task<absl::StatusOr<store::EnqueueResult>> Intake::Commit() {
   if (expected_ != 0 && expected_ != size()) {
     co_return base::InvalidArgument("another size than was announced");
   }
+  if (message_.envelope.origin == QueueOrigin::kDsn) co_await Sign();
   message_.envelope.body_8bit |= HasEightBit(message_.header);
   if (message_.staged && !message_.body.empty()) {
     absl::Status staged = co_await Stage(message_.body);
@@ -258,6 +267,23 @@ base::Task<absl::StatusOr<store::EnqueueResult>> Intake::Commit() {
       absl::ToDoubleSeconds(shared_->parts().clock->Monotonic() - before));
   if (message_.claim) worker->TakeFirst(std::move(message_), before);
   co_return *result;
+}
+
+// A notification of smtp-ingress is signed as our own are, and leaves as they do without a
+// signature where there is none to be had.
+base::Task<void> Intake::Sign() {
+  Signer* const signer = shared_->parts().signer;
+  if (signer == nullptr || message_.staged) co_return;
+  const mime::AddressList from = mime::ParseMessage(message_.header).envelope.from;
+  if (from.size() != 1) co_return;
+  absl::StatusOr<std::string> fields = co_await signer->Sign(
+      message_.header + message_.body, from[0].Spec(), message_.envelope.trace_id);
+  if (fields.ok()) {
+    message_.header.insert(0, *fields);
+  } else {
+    obs::Log(obs::Level::kWarning, "notice not signed",
+             {{"trace", message_.envelope.trace_id}, {"status", fields.status()}});
+  }
 }
 
 base::Task<void> Intake::Abandon() {

@@ -27,6 +27,7 @@
 #include "libs/store/queue.h"
 #include "libs/store/queue_group.h"
 #include "services/delivery-queue/settings.h"
+#include "services/delivery-queue/signer.h"
 #include "services/delivery-queue/worker.h"
 
 namespace godwit::delivery_queue {
@@ -56,6 +57,7 @@ class IntakeShared {
     base::RandomSource* random = nullptr;
     db::Pool* pool = nullptr;
     Worker* worker = nullptr;
+    Signer* signer = nullptr;  // null: notifications leave unsigned
     Metrics* metrics = nullptr;
   };
   explicit IntakeShared(const Parts& parts);
@@ -97,6 +99,7 @@ class Intake {
   absl::Status CheckSize(size_t more) const;
   absl::Status CheckLineEnds(std::string_view bytes);
   base::Task<absl::Status> Stage(std::string_view octets);
+  base::Task<void> Sign();
   uint64_t size() const;
 
   IntakeShared* const shared_;

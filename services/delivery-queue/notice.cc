@@ -67,6 +67,8 @@ absl::StatusOr<store::NewQueueMessage> NoticeWriter::Pack(const Attempt& attempt
   notice.idempotency_key = std::move(key);
   notice.envelope.origin = store::QueueOrigin::kDsn;
   notice.envelope.smtputf8 = smtputf8;
+  // RFC 8689 §5: what is said of a message is protected as the message was.
+  notice.envelope.requiretls = attempt.message.envelope.requiretls;
   notice.envelope.body_8bit = !base::IsAscii(text);
   notice.envelope.trace_id = attempt.trace();
   notice.envelope.enqueued_at = now;

@@ -176,6 +176,7 @@ class RpcService : public pb::DeliveryQueue::CallbackService {
                  .random = parts.random,
                  .pool = parts.pool,
                  .worker = parts.worker,
+                 .signer = parts.signer,
                  .metrics = parts.metrics}) {}
 
   grpc::ServerReadReactor<pb::EnqueueRequest>* Enqueue(grpc::CallbackServerContext* context,

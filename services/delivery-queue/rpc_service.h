@@ -12,6 +12,7 @@
 #include "libs/rpc/server.h"
 #include "services/delivery-queue/metrics.h"
 #include "services/delivery-queue/settings.h"
+#include "services/delivery-queue/signer.h"
 #include "services/delivery-queue/worker.h"
 
 namespace godwit::delivery_queue {
@@ -23,6 +24,7 @@ struct RpcParts {
   db::Pool* pool = nullptr;
   net::ReactorPool* executors = nullptr;
   Worker* worker = nullptr;
+  Signer* signer = nullptr;  // null: notifications leave unsigned
   Metrics* metrics = nullptr;
 };
 

@@ -136,6 +136,7 @@ absl::Status Server::StartRpc() {
                             .pool = pool_.get(),
                             .executors = reactors_.get(),
                             .worker = worker_.get(),
+                            .signer = signer_.get(),
                             .metrics = &metrics_});
   rpc::ServerOptions options;
   options.address = config_.rpc().listen();

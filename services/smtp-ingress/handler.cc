@@ -37,6 +37,8 @@ smtp::ServerOptions OptionsFor(const Settings& settings, ListenerKind kind) {
     options.extensions.Add(smtp::Extension::kOrigin);
   } else {
     options.no_mail = settings.no_mail;
+    // delivery-queue tells of what it hands to us by itself.
+    if (settings.dsn) options.extensions.Add(smtp::Extension::kDsn);
   }
   return options;
 }

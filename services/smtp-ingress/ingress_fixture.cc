@@ -12,6 +12,7 @@ namespace godwit::smtp_ingress {
 namespace {
 
 namespace pb = ::godwit::auth_verifier::v1;
+namespace dq = ::godwit::delivery_queue::v1;
 
 const absl::Time kNow = absl::FromUnixSeconds(1'790'000'000);
 
@@ -42,7 +43,29 @@ base::Task<absl::Status> TakeHint(const hint::v1::HintRequest* in, ScriptedGatew
   co_return absl::OkStatus();
 }
 
+base::Task<absl::Status> CollectQueued(rpc::RequestReader<dq::EnqueueRequest>* reader,
+                                       ScriptedQueue* queue, dq::EnqueueResponse* out) {
+  std::string text;
+  for (;;) {
+    std::optional<dq::EnqueueRequest> request = co_await reader->Next();
+    if (!request) break;
+    if (request->has_submission()) queue->submission = request->submission();
+    text += request->header() + request->body();
+  }
+  queue->text = std::move(text);
+  out->set_queue_id(++queue->calls);
+  co_return queue->failure;
+}
+
 }  // namespace
+
+grpc::ServerReadReactor<dq::EnqueueRequest>* ScriptedQueue::Enqueue(
+    grpc::CallbackServerContext* context, dq::EnqueueResponse* out) {
+  return rpc::ServeStream<dq::EnqueueRequest>(
+      context, executor_, [this, out](rpc::RequestReader<dq::EnqueueRequest>* reader) {
+        return CollectQueued(reader, this, out);
+      });
+}
 
 grpc::ServerReadReactor<pb::VerifyRequest>* ScriptedVerifier::Verify(
     grpc::CallbackServerContext* context, pb::VerifyResponse* out) {
@@ -63,7 +86,8 @@ IngressFixture::IngressFixture()
       authority(testing::MakeScratchFolder()),
       thread([this] { loop.Run(); }),
       verifier(&loop),
-      gateway(&loop) {
+      gateway(&loop),
+      queue(&loop) {
   MustOk(store::AddDomain(*connection, "y.example", kNow));
   alice = AddAccount("alice@y.example");
   bob = AddAccount("bob@y.example");
@@ -85,6 +109,7 @@ IngressFixture::~IngressFixture() {
   server.reset();
   verifier_server_.reset();
   gateway_server_.reset();
+  queue_server_.reset();
   loop.Stop();
   thread.join();
 }
@@ -96,6 +121,18 @@ void IngressFixture::StartVerifier() {
                              {"/godwit.auth_verifier.v1.AuthVerifier/Sign", {}}},
                             &verifier, verifier_port_);
   verifier_port_ = verifier_server_->port();
+}
+
+std::string IngressFixture::StartQueue() {
+  const std::string service = "/godwit.delivery_queue.v1.DeliveryQueue/";
+  rpc::Callers callers = {{service + "Enqueue", {"smtp-ingress"}}};
+  for (const char* other : {"List", "Show", "Retry", "Hold", "Release", "Fail", "Drop"}) {
+    callers[service + other] = {};
+  }
+  queue_server_ = testing::StartRpcPeer(authority, authority.Issue({.names = {"delivery-queue"}}),
+                                        std::move(callers), &queue);
+  return "delivery_queue: {target: \"127.0.0.1:" + std::to_string(queue_server_->port()) +
+         "\", deadline: 2s}\n";
 }
 
 std::string IngressFixture::BaseConfig() const {

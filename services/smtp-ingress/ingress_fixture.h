@@ -24,6 +24,7 @@
 #include "libs/testing/scratch_database.h"
 #include "libs/testing/smtp_client.h"
 #include "proto/godwit/auth_verifier/v1/auth_verifier.grpc.pb.h"
+#include "proto/godwit/delivery_queue/v1/delivery_queue.grpc.pb.h"
 #include "proto/godwit/hint/v1/hint.grpc.pb.h"
 #include "services/smtp-ingress/server.h"
 
@@ -54,6 +55,23 @@ class ScriptedVerifier : public auth_verifier::v1::AuthVerifier::CallbackService
   base::Executor* const executor_;
 };
 
+// Remembers what was enqueued, or fails.
+class ScriptedQueue : public delivery_queue::v1::DeliveryQueue::CallbackService {
+ public:
+  explicit ScriptedQueue(base::Executor* executor) : executor_(executor) {}
+  grpc::ServerReadReactor<delivery_queue::v1::EnqueueRequest>* Enqueue(
+      grpc::CallbackServerContext* context, delivery_queue::v1::EnqueueResponse* out) override;
+
+  // Set before a message, read after its answer.
+  absl::Status failure;
+  delivery_queue::v1::Submission submission;
+  std::string text;  // header and body
+  std::atomic<int> calls{0};
+
+ private:
+  base::Executor* const executor_;
+};
+
 class ScriptedGateway : public hint::v1::Hints::CallbackService {
  public:
   explicit ScriptedGateway(base::Executor* executor) : executor_(executor) {}
@@ -76,6 +94,8 @@ class IngressFixture {
   void Start(const std::string& more_config = "");
   void StopVerifier() { verifier_server_.reset(); }
   void StartVerifier();
+  // Its address, for the configuration: "delivery_queue: {target: ...}\n".
+  std::string StartQueue();
 
   SmtpClient Connect() { return SmtpClient(server->endpoints().at(0)); }
   net::Endpoint internal_endpoint() const { return server->endpoints().back(); }
@@ -99,6 +119,7 @@ class IngressFixture {
   std::thread thread;
   ScriptedVerifier verifier;
   ScriptedGateway gateway;
+  ScriptedQueue queue;
   runtime::Context context;
   std::unique_ptr<Server> server;
   uint16_t gateway_port = 0;
@@ -112,6 +133,7 @@ class IngressFixture {
   testing::LeafFiles ingress_leaf_;
   std::unique_ptr<rpc::Server> verifier_server_;
   std::unique_ptr<rpc::Server> gateway_server_;
+  std::unique_ptr<rpc::Server> queue_server_;
   uint16_t verifier_port_ = 0;
 };
 

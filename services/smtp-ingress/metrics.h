@@ -28,6 +28,11 @@ struct Metrics {
   obs::CounterFamily failures{"godwit_smtp_ingress_failures_total",
                               "451 because something of ours failed.",
                               {{"at", {"lookup", "verify", "stage", "deliver"}}}};
+  obs::CounterFamily notices{"godwit_smtp_ingress_notices_total",
+                             "Notifications of delivery that a sender asked for, by what became of "
+                             "them; \"skipped\": SPF did "
+                             "not confirm the sender.",
+                             {{"result", {"sent", "failed", "skipped"}}}};
   obs::Histogram message_bytes{"godwit_smtp_ingress_message_bytes", "Size of accepted messages.",
                                obs::kBytes};
   obs::Histogram verify_seconds{"godwit_smtp_ingress_verify_seconds",

@@ -65,6 +65,12 @@ absl::Status Server::Start() {
   GODWIT_RETURN_IF_ERROR(store::AwaitSchema(pool_.get(), context_->clock));
   deliverer_ = std::make_unique<store::Deliverer>(pool_.get());
   GODWIT_ASSIGN_OR_RETURN(verifier_, VerifyClient::Create(MakeVerifyOptions(config_)));
+  if (config_.has_delivery_queue()) {
+    Notifier::Options options = MakeNotifierOptions(config_);
+    options.clock = context_->clock;
+    options.random = base::RandomSource::System();
+    GODWIT_ASSIGN_OR_RETURN(notifier_, Notifier::Create(std::move(options)));
+  }
   hint::HintSenderOptions hints;
   hints.tls = runtime::MakeRpcTls(config_.rpc_tls());
   hints.sent = metrics_.hints_sent;
@@ -79,6 +85,7 @@ absl::Status Server::Start() {
   services_.pool = pool_.get();
   services_.deliverer = deliverer_.get();
   services_.verifier = verifier_.get();
+  services_.notifier = notifier_.get();
   services_.hints = hints_.get();
   services_.memory = memory_.get();
   services_.metrics = &metrics_;

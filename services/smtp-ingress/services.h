@@ -16,6 +16,7 @@
 #include "libs/store/deliverer.h"
 #include "services/smtp-ingress/decision.h"
 #include "services/smtp-ingress/metrics.h"
+#include "services/smtp-ingress/notifier.h"
 #include "services/smtp-ingress/recipient.h"
 #include "services/smtp-ingress/verify_client.h"
 
@@ -27,6 +28,7 @@ struct Settings {
   std::string authserv_id;
   smtp::ServerOptions smtp;
   bool no_mail = false;
+  bool dsn = false;  // offered to other servers
   std::vector<std::string> internal_clients;
   size_t max_received_fields = 100;
   absl::Duration data_total = absl::Minutes(30);
@@ -41,6 +43,7 @@ struct Services {
   db::Pool* pool = nullptr;
   store::Deliverer* deliverer = nullptr;
   VerifyClient* verifier = nullptr;
+  Notifier* notifier = nullptr;  // null: DSN is not offered
   hint::HintSender* hints = nullptr;
   smtpd::MemoryBudget* memory = nullptr;  // of the messages of all connections
   Metrics* metrics = nullptr;

@@ -41,6 +41,7 @@ Settings MakeSettings(const Config& config) {
   settings.smtp = runtime::MakeSmtpOptions(config.limits(), config.hostname());
   settings.smtp.require_tls = config.require_tls();
   settings.no_mail = config.no_mail();
+  settings.dsn = config.has_delivery_queue();
   settings.internal_clients.assign(config.internal().clients().begin(),
                                    config.internal().clients().end());
   if (settings.internal_clients.empty()) settings.internal_clients = {"delivery-queue"};
@@ -60,6 +61,15 @@ VerifyOptions MakeVerifyOptions(const Config& config) {
   options.authserv_id = AuthservId(config);
   options.deadline = runtime::ToDuration(config.auth_verifier().deadline());
   options.receiving = runtime::ToDuration(config.timeouts().data_total());
+  return options;
+}
+
+Notifier::Options MakeNotifierOptions(const Config& config) {
+  Notifier::Options options;
+  options.queue.target = config.delivery_queue().target();
+  options.queue.tls = runtime::MakeRpcTls(config.rpc_tls());
+  options.deadline = runtime::ToDuration(config.delivery_queue().deadline());
+  options.hostname = config.hostname();
   return options;
 }
 

@@ -9,4 +9,6 @@ namespace godwit::smtp_ingress {
 
 Settings MakeSettings(const Config& config);
 VerifyOptions MakeVerifyOptions(const Config& config);
+// Without clock and random source.
+Notifier::Options MakeNotifierOptions(const Config& config);
 }  // namespace godwit::smtp_ingress

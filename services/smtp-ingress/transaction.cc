@@ -90,10 +90,55 @@ base::Task<smtp::Reply> Transaction::AddRecipient(smtp::CheckRcpt rcpt) {
   } else {
     reply = Failure("lookup", found.status());
   }
+  if (reply.positive()) NoteWishes(rcpt, found->kind == store::RecipientKind::kAlias);
   services_->metrics->recipients.At({smtpd::ResultOf(reply)}).Add();
   if (reply.positive()) co_return reply;
   LogRefusal(address, reply);
   co_return Answer(std::move(reply));
+}
+
+// RFC 3461 §5.2.7: what is delivered to the members of an alias is "expanded", and they are asked
+// nothing more.
+void Transaction::NoteWishes(const smtp::CheckRcpt& rcpt, bool expanded) {
+  const dsn::Action action = expanded ? dsn::Action::kExpanded : dsn::Action::kDelivered;
+  const smtp::RcptParameters& parameters = rcpt.parameters;
+  if (!dsn::Wanted(action, mail_.reverse_path.ToString(), parameters.notify)) return;
+  dsn::Recipient told;
+  told.action = action;
+  told.final_recipient = dsn::MakeAddress(rcpt.forward_path.ToString());
+  if (parameters.orcpt_type) {
+    told.original_recipient = {*parameters.orcpt_type, parameters.orcpt_address};
+  }
+  told.status = "2.0.0";
+  told.last_attempt = absl::FromUnixSeconds(absl::ToUnixSeconds(services_->clock->Now()));
+  wishes_.push_back(std::move(told));
+}
+
+// The message is delivered, whatever becomes of this. Nothing is sent to a sender whom SPF does not
+// confirm: anybody could have others flooded with notifications of mail they never sent.
+base::Task<void> Transaction::Notify(bool sender_confirmed) {
+  if (wishes_.empty() || services_->notifier == nullptr) co_return;
+  if (!sender_confirmed) {
+    services_->metrics->notices.At({"skipped"}).Add();
+    co_return;
+  }
+  DeliveryNotice notice;
+  notice.id = id_;
+  notice.reverse_path = mail_.reverse_path.ToString();
+  notice.envelope_id = mail_.parameters.envid.value_or("");
+  notice.smtputf8 = mail_.parameters.smtputf8;
+  notice.require_tls = mail_.parameters.requiretls;
+  notice.client_name = client_.greeting_name;
+  notice.header = delivery_->message().header();
+  const std::string& domain = recipients_.front().domain;  // "" for <postmaster>
+  notice.domain = services_->settings.hostname;
+  if (!domain.empty()) notice.domain = idna::ToAscii(domain).value_or(notice.domain);
+  notice.recipients = std::move(wishes_);
+  absl::Status told = co_await services_->notifier->Tell(std::move(notice));
+  services_->metrics->notices.At({told.ok() ? "sent" : "failed"}).Add();
+  if (!told.ok()) {
+    obs::Log(obs::Level::kWarning, "notification not sent", {{"trace", id_}, {"status", told}});
+  }
 }
 
 // Two recipients of one account are one copy: the first address counts.
@@ -211,6 +256,7 @@ base::Task<smtp::Reply> Transaction::Deliver(Verdict verdict, Decision decision)
   if (!result.ok()) co_return DeliveryFailure(result.status());
   outcome_ = junk ? "junk" : "accepted";
   SendHints(*result);
+  co_await Notify(verdict.sender_confirmed);
   co_return MakeReply(ReplyKind::kAccepted);
 }
 

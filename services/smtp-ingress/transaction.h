@@ -14,6 +14,7 @@
 
 #include "absl/container/flat_hash_set.h"
 #include "libs/base/task.h"
+#include "libs/dsn/dsn.h"
 #include "libs/smtp/server.h"
 #include "libs/smtpd/memory.h"
 #include "libs/smtpd/transaction.h"
@@ -54,6 +55,9 @@ class Transaction : public smtpd::Transaction {
   base::Task<smtp::Reply> Deliver(Verdict verdict, Decision decision);
   HeaderFacts MakeHeaderFacts(const Verdict& verdict, const Decision& decision) const;
   void SendHints(const store::DeliveryResult& result);
+  // For a recipient that is accepted: keeps what the sender wants to hear of it.
+  void NoteWishes(const smtp::CheckRcpt& rcpt, bool expanded);
+  base::Task<void> Notify(bool sender_confirmed);
   void LogMessage(const smtp::Reply& reply, uint64_t size) const;
   // False, and nothing is added, when it would be too many copies.
   bool AddCopies(const std::vector<store::AccountId>& accounts, const smtp::Address& recipient);
@@ -64,6 +68,7 @@ class Transaction : public smtpd::Transaction {
   const smtp::CheckMailFrom mail_;
   const std::string id_;
   std::vector<smtp::Address> recipients_;  // accepted, as they were given
+  std::vector<dsn::Recipient> wishes_;     // of them those to tell the sender of (NOTIFY=SUCCESS)
   std::vector<Copy> copies_;               // one an account, at most store::kMaxTargets
   absl::flat_hash_set<int64_t> accounts_;  // of copies_
   std::unique_ptr<VerifyCall> verify_;

@@ -42,6 +42,7 @@ Verdict FromProto(const pb::VerifyResponse& response) {
   verdict.evidence.author_unusable = response.dmarc().author_unusable();
   verdict.authentication_results = response.authentication_results();
   verdict.received_spf = response.received_spf();
+  verdict.sender_confirmed = response.spf_mail_from().result() == pb::RESULT_PASS;
   if (response.iprev().result() == pb::RESULT_PASS) verdict.reverse_name = response.iprev().name();
   return verdict;
 }

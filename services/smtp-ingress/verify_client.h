@@ -37,6 +37,8 @@ struct Verdict {
   std::string authentication_results;
   std::string received_spf;
   std::string reverse_name;  // of the client, confirmed; "" when there is none
+  // SPF says that the client may send for the reverse-path's domain.
+  bool sender_confirmed = false;
 };
 
 class VerifyCall {

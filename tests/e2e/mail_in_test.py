@@ -1,6 +1,9 @@
 """Mail comes in over SMTP, is verified, stored, and read over IMAP."""
 
 import email
+import email.policy
+import glob
+import os
 import smtplib
 import threading
 
@@ -108,6 +111,37 @@ class MailIn(harness.SuiteCase):
         self.send("ann@sender.test", ["team@godwit.test"], harness.message("ann@sender.test", "team@godwit.test"))
         self.send("ann@sender.test", ["alice+lists@godwit.test"], harness.message("ann@sender.test", "alice+lists@x"))
         self.assertEqual((len(self.inbox(self.alice)), len(self.inbox(self.bob))), (before[0] + 2, before[1] + 1))
+
+    def notices(self):
+        """{text} of the notifications that were captured on their way to another domain."""
+        found = set()
+        for path in glob.glob(os.path.join(self.suite.dir, "capture", "*.eml")):
+            with open(path, "rb") as source:
+                text = source.read()
+            if b"multipart/report" in text:
+                found.add(text)
+        return found
+
+    def test_a_sender_who_asks_hears_of_the_delivery(self):
+        """RFC 3461: NOTIFY=SUCCESS, ENVID and ORCPT; signed, and only to whom SPF confirms."""
+        before = self.notices()
+        for sender in ("ann@elsewhere.test", "ann@sender.test"):
+            sent = harness.message(sender, self.alice, subject="notify")
+            content = sent.as_bytes(policy=sent.policy.clone(linesep="\r\n"))
+            with self.smtp() as client:
+                client.ehlo()
+                self.assertTrue(client.has_extn("dsn"))
+                client.sendmail(sender, [self.alice], content, mail_options=["ENVID=one+2Btwo", "RET=HDRS"],
+                                rcpt_options=["NOTIFY=SUCCESS", f"ORCPT=rfc822;{self.alice}"])
+        self.wait_for(lambda: len(self.notices() - before) == 1, 20, "one notification")
+        text = (self.notices() - before).pop()
+        notice = email.message_from_bytes(text, policy=email.policy.default)
+        self.assertEqual(notice["To"], "ann@sender.test")
+        self.assertIn("d=godwit.test", notice["DKIM-Signature"])
+        report = text.decode().replace("\r\n", "\n")
+        for line in ("Original-Envelope-Id: one+two", f"Original-Recipient: rfc822;{self.alice}",
+                     f"Final-Recipient: rfc822;{self.alice}", "Action: delivered", "Status: 2.0.0"):
+            self.assertIn("\n" + line + "\n", report.replace("; ", ";"))
 
     def test_a_large_message_arrives_whole(self):
         body = "".join(f"line {i:06d} {'x' * 60}\n" for i in range(30000))  # 2.2 MB
