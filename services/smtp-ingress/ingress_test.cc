@@ -215,9 +215,9 @@ TEST_CASE_METHOD(IngressFixture, "Messages that are wrong in themselves are refu
   std::string big = "Subject: a\r\n\r\n";
   while (big.size() <= 65536) big += std::string(98, 'x') + "\r\n";
   CHECK(send(big) == "552 5.3.4 Message size exceeds the limit");
-  std::string loop;
-  for (int i = 0; i < 11; ++i) loop += "Received: by a; now\r\n";
-  CHECK(send(loop + "\r\n") == "550 5.4.6 Routing loop, too many Received fields");
+  std::string hops;
+  for (int i = 0; i < 11; ++i) hops += "Received: by a; now\r\n";
+  CHECK(send(hops + "\r\n") == "550 5.4.6 Routing loop, too many Received fields");
   CHECK(client.Say("MAIL FROM:<s@x.example> SIZE=65537") ==
         "552 5.3.4 Message size exceeds the limit");
   CHECK(CountEmails() == "0");
@@ -352,6 +352,10 @@ TEST_CASE_METHOD(IngressFixture, "More sessions than allowed are told 421",
   SmtpClient second = Connect();
   CHECK(second.Reply() == "421 4.7.0 Too many connections, try again later");
   CHECK(second.Reply() == "(closed)");
+  // Who fills the public port does not keep our own mail out.
+  SmtpClient queue(internal_endpoint());
+  REQUIRE(queue.StartTls(ClientTls("delivery-queue"), "smtp-ingress"));
+  CHECK(queue.Reply() == "220 mx.y.example ESMTP Godwit");
 }
 
 TEST_CASE_METHOD(IngressFixture, "A silent client is told 421 and cut",
@@ -459,6 +463,10 @@ TEST_CASE_METHOD(IngressFixture, "Full memory defers messages with 452",
     absl::SleepFor(absl::Milliseconds(200));
   }
   CHECK(reply == "452 4.3.1 Insufficient storage, try again later");
+  SmtpClient queue(internal_endpoint());
+  REQUIRE(queue.StartTls(ClientTls("delivery-queue"), "smtp-ingress"));
+  queue.Reply();
+  CHECK(queue.SendMessage("", {"alice@y.example"}, kText, " XORIGIN=dsn") == kAccepted);
 }
 
 // The bound was looked at before DATA's 354 only: whoever had that could fill the memory.

@@ -204,9 +204,9 @@ TEST_CASE_METHOD(SubmissionFixture, "Messages that are wrong in themselves are r
         "550 5.6.9 Non-ASCII header needs SMTPUTF8");
   CHECK(send(std::string("From: alice@y.example\r\n\r\na\0\r\n", 29)) ==
         "550 5.6.0 NUL in the text");
-  std::string loop = "From: alice@y.example\r\n";
-  for (int i = 0; i < 11; ++i) loop += "Received: by a; now\r\n";
-  CHECK(send(loop + "\r\n") == "550 5.4.6 Routing loop, too many Received fields");
+  std::string hops = "From: alice@y.example\r\n";
+  for (int i = 0; i < 11; ++i) hops += "Received: by a; now\r\n";
+  CHECK(send(hops + "\r\n") == "550 5.4.6 Routing loop, too many Received fields");
   CHECK(send("From: alice@y.example\r\n\r\n" + std::string(999, 'x') + "\r\n") ==
         "550 5.6.0 Line too long in the message");
   client->Say("RSET");

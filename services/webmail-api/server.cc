@@ -235,6 +235,7 @@ void Server::Drain(absl::Duration grace) {
   if (presence_ != nullptr) {
     reactors_->at(0)->RunUntilDone(presence_->Unregister()).IgnoreError();
   }
+  if (hints_ != nullptr) reactors_->at(0)->RunUntilDone(hints_->Finish());
   reactors_->Stop();
   hints_.reset();
   deliverer_.reset();
