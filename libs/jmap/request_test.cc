@@ -263,10 +263,10 @@ TEST_CASE("The answer of a /set has null for what is empty", "[jmap][unit]") {
   SetResponse response;
   response.Created("k", {{"id", "m1"}});
   response.NotUpdated("m2", {"invalidProperties", "", {"name"}});
-  CHECK(Serialize(std::move(response).Finish("a1", "1", "2")) ==
-        R"({"accountId":"a1","oldState":"1","newState":"2","created":{"k":{"id":"m1"}},)"
-        R"("updated":null,"destroyed":null,"notCreated":null,"notUpdated":{"m2":{"type":)"
-        R"("invalidProperties","properties":["name"]}},"notDestroyed":null})");
+  const std::string text = Serialize(std::move(response).Finish("a1", "1", "2"));
+  CHECK(text == R"({"accountId":"a1","oldState":"1","newState":"2","created":{"k":{"id":"m1"}},)"
+                R"("updated":null,"destroyed":null,"notCreated":null,"notUpdated":{"m2":{"type":)"
+                R"("invalidProperties","properties":["name"]}},"notDestroyed":null})");
 }
 
 }  // namespace
