@@ -53,6 +53,8 @@ TEST_CASE_METHOD(SubmissionFixture, "A message is completed, signed and queued",
   // What was signed is what leaves.
   CHECK((queue.header + queue.body).ends_with("d=y.example\r\n" + signer.data));
   CHECK(queue.body == ".dot\r\n");
+  // A stream that was cut can not be taken for a whole message.
+  CHECK(queue.submission.size() == queue.header.size() + queue.body.size());
 
   const dq::Submission& submission = queue.submission;
   CHECK(submission.idempotency_key() == id);
@@ -296,10 +298,23 @@ TEST_CASE_METHOD(SubmissionFixture, "An answer that was lost is asked for again 
 TEST_CASE_METHOD(SubmissionFixture, "A queue that does not answer costs its deadline and a 451",
                  "[submission][component]") {
   deadline = "1s";
-  queue.hang = true;
+  queue.hang = 8;
   Start();
   auto client = LogIn();
   CHECK(Send(client.get()) == kTemporary);
+  CHECK(queue.calls == 2);
+}
+
+// A call that our own timer ended was taken for one that somebody had given up, and not repeated:
+// 451 for a message that the queue went on to commit, and the user's program sent it again.
+TEST_CASE_METHOD(SubmissionFixture, "An answer that is late is asked for again with the same key",
+                 "[submission][component]") {
+  deadline = "1s";
+  queue.hang = 1;
+  Start();
+  auto client = LogIn();
+  CHECK(Send(client.get()) == "250 2.0.0 Message queued as 2");
+  CHECK(queue.submission.idempotency_key() == client->last_id());
 }
 
 TEST_CASE_METHOD(SubmissionFixture, "A large message goes through in pieces, as it was",

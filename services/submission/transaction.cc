@@ -289,6 +289,7 @@ outgoing::Message Transaction::MakeMessage(std::string_view header, std::string_
   if (parameters.hold_for) message.hold_until = now + *parameters.hold_for;
   message.idempotency_key = id_;
   message.header = CompleteHeader(header, facts, now, services_->random->Token(26));
+  message.body_size = body.size();
   return message;
 }
 

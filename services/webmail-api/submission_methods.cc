@@ -163,6 +163,7 @@ outgoing::Message MakeOutgoing(const CallContext& context, const Draft& draft,
                      std::any_of(recipients.begin(), recipients.end(),
                                  [](const std::string& each) { return !base::IsAscii(each); });
   message.body_8bit = draft.summary.body_8bit;
+  message.body_size = static_cast<uint64_t>(draft.email.blob.size - draft.email.blob.header_size);
   for (const std::string& each : recipients) message.recipients.push_back({.address = each});
   return message;
 }
