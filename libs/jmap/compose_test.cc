@@ -157,27 +157,12 @@ TEST_CASE("Submissions (RFC 8621 7)", "[jmap][unit]") {
         row.good);
 }
 
-TEST_CASE("What leaves has no Bcc, and has what it needs", "[jmap][unit]") {
-  const std::string out = OutgoingHeader(
-      "From: a@x.example\r\nBcc: secret@y.example,\r\n other@y.example\r\nSubject: s\r\n\r\n",
-      {"mail.x.example", "trace1", kNow, "new@x.example"});
-  CHECK(out.find("secret") == std::string::npos);
-  CHECK(out.find("other@") == std::string::npos);
-  const mime::HeaderBlock header = mime::SplitHeader(out);
-  CHECK(header.complete);
-  CHECK(header.fields[0].name == "Received");
-  CHECK(header.FindAll("Message-ID").size() == 1);
-  CHECK(header.FindAll("Date").size() == 1);
-  CHECK(header.Find("Subject") != nullptr);
-}
-
 TEST_CASE("Recipients are those of To, Cc and Bcc, each once", "[jmap][unit]") {
   const mime::Summary summary = mime::ParseMessage(
       "From: a@x.example\r\nTo: b@y.example, G: c@y.example;\r\nCc: B@Y.example\r\n"
       "Bcc: d@y.example\r\n\r\n");
   CHECK(RecipientsOf(summary.envelope) ==
         std::vector<std::string>{"b@y.example", "c@y.example", "d@y.example"});
-  CHECK(AuthorsOf(summary.envelope) == std::vector<std::string>{"a@x.example"});
 }
 
 }  // namespace

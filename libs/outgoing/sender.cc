@@ -36,16 +36,19 @@ class MemoryBody : public BodyStream {
   std::string_view rest_;
 };
 
-// Sends `first`, then all of the body, then waits for the answer.
+// Sends `first`, then all of the body, then waits for the answer. DeadlineExceeded when the other
+// side took longer than `deadline` for a step, or altogether.
 template <typename Request, typename Reply>
 base::Task<absl::StatusOr<Reply>> Converse(rpc::ClientStream<Request, Reply>* stream, Request first,
                                            std::unique_ptr<BodyStream> body,
                                            void (*set_body)(Request*, std::string),
                                            absl::Duration deadline) {
   Request request = std::move(first);
+  bool late = false;
   for (;;) {
     rpc::StepDeadline timer(stream, deadline);
     absl::Status sent = co_await stream->Write(std::move(request));
+    late = timer.fired();
     if (!sent.ok()) break;  // Finish() has the reason
     timer.Disarm();
     absl::StatusOr<std::string> piece = co_await body->Next();
@@ -56,6 +59,9 @@ base::Task<absl::StatusOr<Reply>> Converse(rpc::ClientStream<Request, Reply>* st
   }
   rpc::StepDeadline timer(stream, deadline);
   absl::StatusOr<Reply> reply = co_await stream->Finish();
+  // What our own timer cancelled was not given up by anybody.
+  const bool ours = (late || timer.fired()) && absl::IsCancelled(reply.status());
+  if (ours) co_return base::DeadlineExceeded("no answer in time");
   co_return reply;
 }
 
@@ -90,6 +96,8 @@ queue::Submission ToProto(const Message& message) {
   submission.set_smtputf8(message.smtputf8);
   submission.set_body_8bit(message.body_8bit);
   submission.set_requiretls(message.requiretls);
+  // A stream that was cut is told from one that has ended.
+  submission.set_size(message.header.size() + message.body_size);
   if (message.hold_until) {
     submission.mutable_hold_until()->set_seconds(absl::ToUnixSeconds(*message.hold_until));
   }
@@ -118,6 +126,10 @@ class RpcSender : public Sender {
     auth::SignRequest first;
     first.mutable_context()->set_account_id(message->account);
     first.mutable_context()->set_from_address(message->from_address);
+    if (message->hold_until) {
+      first.mutable_context()->mutable_hold_until()->set_seconds(
+          absl::ToUnixSeconds(*message->hold_until));
+    }
     auto response = co_await Converse<auth::SignRequest, auth::SignResponse>(
         stream.get(), std::move(first), std::make_unique<WholeMessage>(message->header, body()),
         [](auth::SignRequest* request, std::string bytes) { request->set_data(std::move(bytes)); },
@@ -130,7 +142,8 @@ class RpcSender : public Sender {
   base::Task<absl::StatusOr<int64_t>> Enqueue(const Message* message, BodyFactory body,
                                               std::string trace) override {
     absl::StatusOr<int64_t> id = co_await EnqueueOnce(message, body(), trace);
-    // Unknown: the commit may have happened; the same key never makes a second one.
+    // Unknown and DeadlineExceeded: the commit may have happened, or happen yet; the same key never
+    // makes a second one.
     const bool again = !id.ok() && (id.status().code() == absl::StatusCode::kUnknown ||
                                     base::IsRetryable(id.status()));
     if (again) id = co_await EnqueueOnce(message, body(), trace);

@@ -54,6 +54,7 @@ struct Message {
   std::optional<absl::Time> hold_until;  // RFC 4865
   std::string idempotency_key;           // 8 to 64 octets
   std::string header;                    // with the empty line
+  uint64_t body_size = 0;                // of what the factory's streams give
 };
 
 // Reads the body of the message: each call of the factory begins again.
@@ -74,14 +75,15 @@ class Sender {
   virtual ~Sender() = default;
 
   // Header fields to put in front. Errors: PermissionDenied, the account may not sign for the
-  // author's domain; InvalidArgument, the header can't be signed; everything else: no signature
-  // now.
+  // author's domain; InvalidArgument, the header can't be signed; OutOfRange, it is too large;
+  // everything else: no signature now.
   virtual base::Task<absl::StatusOr<std::string>> Sign(const Message* message, BodyFactory body,
                                                        std::string trace) = 0;
 
-  // The queue's id: the message is durable. Tried a second time where that may help: the key keeps
-  // it from being there twice. Errors: InvalidArgument and PermissionDenied concern the message,
-  // ResourceExhausted its size or a queue that is full, the others are for later.
+  // The queue's id: the message is durable. Tried a second time where that may help, also after its
+  // deadline: the key keeps it from being there twice. Errors: InvalidArgument and PermissionDenied
+  // concern the message, OutOfRange its size or the number of its recipients; the others are for
+  // later.
   virtual base::Task<absl::StatusOr<int64_t>> Enqueue(const Message* message, BodyFactory body,
                                                       std::string trace) = 0;
 

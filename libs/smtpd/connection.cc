@@ -42,14 +42,17 @@ Connection::Connection(std::unique_ptr<net::Stream> stream, Front* front, const 
       options_(front->options()),
       profile_(profile),
       id_(options_.random->Token(kIdSize)),
-      room_(front->Enter()),
+      client_(stream_->peer().address),
+      room_(front->Enter(client_)),
       smtp_(OptionsFor(*profile)),
       handler_(profile->new_handler()) {
-  session_end_ = options_.clock->Monotonic() + options_.session_total;
+  const absl::Duration now = options_.clock->Monotonic();
+  session_end_ = now + options_.session_total;
+  login_end_ = now + options_.before_login;
   stream_->set_write_timeout(options_.write_timeout);
 }
 
-Connection::~Connection() { front_->Leave(); }
+Connection::~Connection() { front_->Leave(client_); }
 
 base::Task<void> Connection::Run() {
   if (!room_) smtp_.Refuse(MakeReply(ReplyKind::kTooManyConnections));
@@ -147,7 +150,7 @@ base::Task<void> Connection::TakeChunk(std::string_view bytes) {
 ClientFacts Connection::Facts() const {
   ClientFacts facts;
   facts.session = id_;
-  facts.address = stream_->peer().address;
+  facts.address = client_;
   facts.greeting_name = smtp_.greeting_name();
   facts.with.esmtp = smtp_.esmtp();
   facts.with.tls = smtp_.tls();
@@ -163,7 +166,9 @@ ClientFacts Connection::Facts() const {
 absl::Duration Connection::NextTimeout() const {
   const absl::Duration now = options_.clock->Monotonic();
   if (smtp_.in_data()) return std::min(options_.data_block_timeout, data_end_ - now);
-  return std::min(options_.command_timeout, session_end_ - now);
+  const absl::Duration end =
+      smtp_.authenticated() ? session_end_ : std::min(session_end_, login_end_);
+  return std::min(options_.command_timeout, end - now);
 }
 
 base::Task<bool> Connection::ReadMore() {

@@ -12,13 +12,13 @@ namespace godwit::auth_verifier {
 namespace {
 
 dkim::SignOptions SignerOptions(const SigningOptions& options, const base::Clock* clock,
-                                std::string domain) {
+                                std::string domain, absl::Time leaves) {
   dkim::SignOptions signer;
   signer.domain = std::move(domain);
   signer.max_header_bytes = options.header_bytes;
   signer.timestamp = clock->Now();
   if (options.lifetime > absl::ZeroDuration()) {
-    signer.expiration = *signer.timestamp + options.lifetime;
+    signer.expiration = std::max(*signer.timestamp, leaves) + options.lifetime;
   }
   return signer;
 }
@@ -62,12 +62,12 @@ absl::Status CheckHeader(const dkim::HeaderBlock& header, std::string_view domai
 }
 
 MessageSigning::MessageSigning(const SigningOptions& options, const base::Clock* clock,
-                               std::string domain)
-    : domain_(std::move(domain)), signer_(SignerOptions(options, clock, domain_)) {}
+                               std::string domain, absl::Time leaves)
+    : domain_(std::move(domain)), signer_(SignerOptions(options, clock, domain_, leaves)) {}
 
 absl::StatusOr<std::string> MessageSigning::Finish(const std::vector<dkim::SigningKey>& keys) {
   signer_.End();
-  if (signer_.header_too_large()) return base::InvalidArgument("the header is too large");
+  if (signer_.header_too_large()) return base::OutOfRange("the header is too large");
   GODWIT_RETURN_IF_ERROR(CheckHeader(signer_.header(), domain_));
   return signer_.Finish(keys);
 }

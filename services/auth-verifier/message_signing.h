@@ -23,7 +23,7 @@ namespace godwit::auth_verifier {
 
 struct SigningOptions {
   size_t header_bytes = 512 * 1024;
-  // From t= to x= (RFC 6376 §3.5); zero: signatures do not expire.
+  // From t=, or the end of a hold, to x= (RFC 6376 §3.5); zero: signatures do not expire.
   absl::Duration lifetime = absl::ZeroDuration();
 };
 
@@ -35,10 +35,12 @@ absl::Status CheckHeader(const dkim::HeaderBlock& header, std::string_view domai
 
 class MessageSigning {
  public:
-  MessageSigning(const SigningOptions& options, const base::Clock* clock, std::string domain);
+  // `leaves`: when the message is let go, if that is later than now; its lifetime begins then.
+  MessageSigning(const SigningOptions& options, const base::Clock* clock, std::string domain,
+                 absl::Time leaves = absl::InfinitePast());
 
   void Feed(std::string_view bytes) { signer_.Feed(bytes); }
-  // Once. InvalidArgument: the header, as above, or too large.
+  // Once. InvalidArgument: the header, as above. OutOfRange: it is too large.
   absl::StatusOr<std::string> Finish(const std::vector<dkim::SigningKey>& keys);
 
  private:

@@ -22,7 +22,8 @@ constexpr const char* kSuite = "delivery-queue";
 std::string_view OutcomeOf(const absl::Status& status) {
   switch (status.code()) {
     case absl::StatusCode::kOk: return "signed";
-    case absl::StatusCode::kInvalidArgument: return "invalid";
+    case absl::StatusCode::kInvalidArgument:
+    case absl::StatusCode::kOutOfRange: return "invalid";
     case absl::StatusCode::kPermissionDenied: return "refused";
     case absl::StatusCode::kFailedPrecondition: return "no_key";
     case absl::StatusCode::kCancelled: return "cancelled";
@@ -153,7 +154,8 @@ class RpcService : public pb::AuthVerifier::CallbackService {
     return rpc::ServeStream<pb::VerifyRequest>(
         context, env_.executors->Next(),
         [this, response, trace = rpc::TraceOf(*context)](VerifyReader* reader) {
-          return Admit(VerifyMessage(reader, response, trace), &env_.metrics->messages);
+          return Admit(VerifyMessage(reader, response, trace), &verifying_,
+                       &env_.metrics->messages);
         });
   }
 
@@ -162,7 +164,7 @@ class RpcService : public pb::AuthVerifier::CallbackService {
     const Origin origin{rpc::CallerOf(*context), rpc::TraceOf(*context)};
     return rpc::ServeStream<pb::SignRequest>(
         context, env_.executors->Next(), [this, response, origin](SignReader* reader) {
-          return Admit(CountSigning(SignMessage(reader, response, origin), origin),
+          return Admit(CountSigning(SignMessage(reader, response, origin), origin), &signing_,
                        &env_.metrics->signings);
         });
   }
@@ -175,17 +177,19 @@ class RpcService : public pb::AuthVerifier::CallbackService {
     std::string trace;
   };
 
-  // Bounds the messages in work.
-  base::Task<absl::Status> Admit(base::Task<absl::Status> work, obs::CounterFamily* outcomes) {
-    if (in_progress_.fetch_add(1) >= options_.concurrent_messages) {
-      in_progress_.fetch_sub(1);
+  // Bounds the messages in work. A message is verified for as long as some client on the Internet
+  // takes to send it, and signed in a moment: one must not use up the other's room.
+  base::Task<absl::Status> Admit(base::Task<absl::Status> work, std::atomic<size_t>* in_progress,
+                                 obs::CounterFamily* outcomes) {
+    if (in_progress->fetch_add(1) >= options_.concurrent_messages) {
+      in_progress->fetch_sub(1);
       outcomes->At({"overload"}).Add();
       co_return base::ResourceExhausted("too many messages at once");
     }
     env_.metrics->messages_in_progress.Add(1);
     absl::Status status = co_await work;
     env_.metrics->messages_in_progress.Add(-1);
-    in_progress_.fetch_sub(1);
+    in_progress->fetch_sub(1);
     co_return status;
   }
 
@@ -248,7 +252,11 @@ class RpcService : public pb::AuthVerifier::CallbackService {
     auto keys = co_await env_.keys->For(account, domain);
     GODWIT_CO_RETURN_IF_ERROR(keys.status());
 
-    MessageSigning signing(options_.sign, env_.clock, domain);
+    const pb::SignContext& context = first->context();
+    const absl::Time leaves = context.has_hold_until()
+                                  ? absl::FromUnixSeconds(context.hold_until().seconds())
+                                  : absl::InfinitePast();
+    MessageSigning signing(options_.sign, env_.clock, domain, leaves);
     signing.Feed(first->data());
     first.reset();
     while (true) {
@@ -293,7 +301,8 @@ class RpcService : public pb::AuthVerifier::CallbackService {
 
   const RpcOptions options_;
   const Environment env_;
-  std::atomic<size_t> in_progress_{0};
+  std::atomic<size_t> verifying_{0};
+  std::atomic<size_t> signing_{0};
 };
 
 }  // namespace

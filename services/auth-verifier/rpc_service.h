@@ -18,7 +18,7 @@
 namespace godwit::auth_verifier {
 
 struct RpcOptions {
-  size_t concurrent_messages = 2000;
+  size_t concurrent_messages = 2000;  // verified, and again so many signed
   CheckLimits check;
   mailauth::Options verify;  // authserv_id, receiver and now are set for each message
   SigningOptions sign;

@@ -250,9 +250,9 @@ TEST_CASE("Each RPC is open to its callers only", "[auth-verifier][integration]"
                                          {"godwitctl", false, false}}));
   CAPTURE(row.daemon);
   CHECK(world.CodeOf(world.alice, "alice@a.example", {kMessage}, row.daemon) ==
-        (row.sign ? Code::kOk : Code::kPermissionDenied));
+        (row.sign ? Code::kOk : Code::kUnauthenticated));
   const auto verified = base::RunBlocking(SendToVerify(world.StubOf(row.daemon), kMessage));
-  CHECK(verified.status().code() == (row.verify ? Code::kOk : Code::kPermissionDenied));
+  CHECK(verified.status().code() == (row.verify ? Code::kOk : Code::kUnauthenticated));
 }
 
 TEST_CASE("Only delivery-queue signs for the suite itself", "[auth-verifier][integration]") {
@@ -380,6 +380,36 @@ TEST_CASE("Above the bound a message is refused", "[auth-verifier][integration]"
   bool refused = false;
   for (int i = 0; i < 50 && !refused; ++i) refused = base::RunBlocking(HoldAndSign(&world, 4));
   CHECK(refused);
+}
+
+// A client that verifies as many messages as it may, does not end one, and asks for a signature.
+base::Task<absl::Status> SignWhileVerifying(World* world, int held) {
+  using Stream = rpc::ClientStream<pb::VerifyRequest, pb::VerifyResponse>;
+  std::vector<std::unique_ptr<Stream>> streams;
+  pb::VerifyRequest envelope;
+  envelope.mutable_envelope()->set_client_ip("\x7f\0\0\1", 4);
+  for (int i = 0; i < held; ++i) {
+    streams.push_back(Stream::Open(world->StubOf("smtp-ingress"), &AsyncVerifier::Verify, {}));
+    (void)co_await streams.back()->Write(envelope);
+  }
+  // The held calls have reached the service when one more is refused.
+  for (bool full = false; !full;) {
+    auto more = co_await SendToVerify(world->StubOf("smtp-ingress"), kMessage);
+    full = more.status().code() == Code::kResourceExhausted;
+  }
+  std::vector<pb::SignRequest> requests = {Context(world->alice, "alice@a.example")};
+  requests.back().set_data(kMessage);
+  auto response = co_await Send(world->StubOf("submission"), requests);
+  co_return response.status();
+}
+
+// One bound stood for both: clients on port 25 that sent an octet a minute stopped all outgoing
+// mail, which is not sent unsigned.
+TEST_CASE("Messages that come in slowly do not keep others from being signed",
+          "[auth-verifier][integration]") {
+  World world;
+  world.AddKey("a.example", "s1");
+  MustOk(base::RunBlocking(SignWhileVerifying(&world, 4)));
 }
 
 TEST_CASE("The daemon starts while its database is away", "[auth-verifier][integration]") {

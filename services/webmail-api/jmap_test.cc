@@ -467,6 +467,40 @@ TEST_CASE("Without a signer nothing is sent, and the client may try again",
   CHECK(GetOne(fixture, own).contains("id"));
 }
 
+// Only From was judged, and nothing was counted: what submission refuses, left by JMAP.
+TEST_CASE("Who sends by JMAP is judged and counted as by SMTP", "[webmail-api][component]") {
+  WebmailFixture fixture([](Config* config) {
+    config->mutable_daily()->set_messages(100);
+    config->mutable_daily()->set_recipients(2);
+  });
+  const json::object identities = fixture.CallOne("Identity/get", R"({"accountId":"ACCOUNT"})");
+  const std::string identity =
+      *jmap::FindString(identities.at("list").get_array()[0].get_object(), "id");
+  const auto submit = [&](const std::string& header, const std::string& mail_from = "") {
+    const std::string email = fixture.Deliver(header + "\r\nx\r\n");
+    std::string envelope = "null";
+    if (!mail_from.empty()) {
+      envelope =
+          R"({"mailFrom":{"email":")" + mail_from + R"("},"rcptTo":[{"email":"bob@c.example"}]})";
+    }
+    const json::object done =
+        fixture.CallOne("EmailSubmission/set",
+                        R"({"accountId":"ACCOUNT","create":{"s":{"identityId":")" + identity +
+                            R"(","emailId":")" + email + R"(","envelope":)" + envelope + "}}}");
+    return *jmap::FindString(done.at("notCreated").at("s").get_object(), "type");
+  };
+  const std::string own = "From: alice@b.example\r\nTo: bob@c.example\r\n";
+  CHECK(submit(own) == "serverFail");  // nobody there to sign: it was about to be sent
+  CHECK(submit(own + "Sender: ceo@b.example\r\n") == "forbiddenFrom");
+  CHECK(submit(own + "Sender: alice@b.example\r\n") == "serverFail");
+  CHECK(submit(own + "Sender: alice@b.example\r\nSender: ceo@b.example\r\n") == "invalidEmail");
+  CHECK(submit(own + "Subject: a\r\nSubject: b\r\n") == "invalidEmail");
+  CHECK(submit(own, "alice@b.example") == "serverFail");
+  CHECK(submit(own, "ceo@b.example") == "forbiddenMailFrom");
+  CHECK(submit(own + "Cc: c@c.example\r\n") == "serverFail");
+  CHECK(submit(own + "Cc: c@c.example, d@c.example\r\n") == "rateLimit");
+}
+
 TEST_CASE("References lead from one call to the next", "[webmail-api][component]") {
   WebmailFixture fixture;
   fixture.Deliver(Plain("a"));

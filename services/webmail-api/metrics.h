@@ -23,7 +23,7 @@ struct Metrics {
                             {{"outcome", {"success", "failure", "unavailable"}}}};
   obs::CounterFamily submissions{"godwit_webmail_api_submissions_total",
                                  "Messages that were to be sent.",
-                                 {{"outcome", {"queued", "refused", "failed"}}}};
+                                 {{"outcome", {"queued", "refused", "limited", "failed"}}}};
   obs::Gauge connections{"godwit_webmail_api_connections", "Open connections."};
   obs::Gauge event_streams{"godwit_webmail_api_event_streams", "Open event streams."};
   obs::Gauge accounts{"godwit_webmail_api_watched_accounts", "Accounts that are watched."};

@@ -52,6 +52,7 @@ absl::Status Server::Start() {
   environment_.registry = &registry_;
   environment_.presence = presence_.get();
   environment_.sender = sender_.get();
+  environment_.daily_limits = daily_limits_.get();
   environment_.clock = context_->clock;
   environment_.random = base::RandomSource::System();
   environment_.metrics = &metrics_;
@@ -107,6 +108,10 @@ absl::Status Server::OpenSender() {
   options.queue.tls = options.signer.tls;
   options.queue_deadline = runtime::ToDuration(config_.delivery_queue().deadline());
   GODWIT_ASSIGN_OR_RETURN(sender_, outgoing::Sender::Create(std::move(options)));
+  daily_limits_ = std::make_unique<outgoing::DailyLimits>(
+      outgoing::DailyLimits::Options{.messages = config_.daily().messages(),
+                                     .recipients = config_.daily().recipients()},
+      context_->clock);
   return absl::OkStatus();
 }
 
@@ -198,6 +203,10 @@ Settings Server::MakeSettings() const {
   settings.uploads_size = limits.uploads_size();
   settings.event_streams = limits.event_streams();
   settings.recipients = limits.recipients();
+  settings.senders.alias_members =
+      config_.policy().alias_senders() == config::v1::ALIAS_SENDERS_MEMBERS;
+  settings.senders.catch_all =
+      config_.policy().catch_all_senders() != config::v1::CATCH_ALL_SENDERS_NOBODY;
   settings.concurrent_checks = config_.login().concurrent_checks();
   settings.http.idle_timeout = runtime::ToDuration(config_.timeouts().idle());
   settings.http.message_timeout = runtime::ToDuration(config_.timeouts().request());

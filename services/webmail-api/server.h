@@ -16,6 +16,7 @@
 #include "libs/net/certificate_watch.h"
 #include "libs/net/listener.h"
 #include "libs/net/reactor.h"
+#include "libs/outgoing/daily_limits.h"
 #include "libs/outgoing/sender.h"
 #include "libs/rpc/server.h"
 #include "libs/runtime/service_main.h"
@@ -65,6 +66,7 @@ class Server : public runtime::Service {
   std::unique_ptr<hint::HintSender> hints_;
   std::unique_ptr<hint::Presence> presence_;
   std::unique_ptr<outgoing::Sender> sender_;
+  std::unique_ptr<outgoing::DailyLimits> daily_limits_;
   std::unique_ptr<grpc::Service> service_;
   std::unique_ptr<rpc::Server> rpc_;
   Environment environment_;

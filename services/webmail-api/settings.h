@@ -17,7 +17,9 @@
 #include "libs/jmap/request.h"
 #include "libs/net/http.h"
 #include "libs/net/tls_context.h"
+#include "libs/outgoing/daily_limits.h"
 #include "libs/outgoing/sender.h"
+#include "libs/outgoing/sender_policy.h"
 #include "libs/store/deliverer.h"
 #include "services/webmail-api/metrics.h"
 
@@ -32,6 +34,7 @@ struct Settings {
   uint64_t uploads_size = 250 << 20;
   uint32_t event_streams = 32;
   uint32_t recipients = 1000;
+  outgoing::SenderPolicy senders;
   uint32_t concurrent_checks = 32;
   net::HttpLimits http;
   absl::Duration handshake_timeout = absl::Seconds(30);
@@ -54,6 +57,7 @@ struct Environment {
   hint::Registry* registry = nullptr;
   hint::Presence* presence = nullptr;
   outgoing::Sender* sender = nullptr;
+  outgoing::DailyLimits* daily_limits = nullptr;
   const base::Clock* clock = nullptr;
   base::RandomSource* random = nullptr;
   Metrics* metrics = nullptr;
