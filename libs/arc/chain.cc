@@ -118,7 +118,10 @@ void ChainChecker::OnHeader(const dkim::HeaderBlock& header, dkim::BodyHashes& b
   }
 }
 
+// Goes on behind a field that is wrong: a broken chain is sealed with an instance above all that
+// are there (§5.1.2).
 std::string ChainChecker::Collect(const dkim::HeaderBlock& header) {
+  std::string first;
   for (size_t i = 0; i < header.size(); ++i) {
     const std::string_view name = header.name(i);
     const bool ours = base::EqualsIgnoreCase(name, kResultsField) ||
@@ -126,9 +129,9 @@ std::string ChainChecker::Collect(const dkim::HeaderBlock& header) {
                       base::EqualsIgnoreCase(name, kSealField);
     if (!ours) continue;
     std::string problem = Place(header, i);
-    if (!problem.empty()) return problem;
+    if (first.empty()) first = std::move(problem);
   }
-  return "";
+  return first;
 }
 
 // Puts one field into its set. §5.2 step 3A: each set has exactly one of each.

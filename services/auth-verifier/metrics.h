@@ -8,7 +8,7 @@ namespace godwit::auth_verifier {
 
 struct Metrics {
   obs::Gauge messages_in_progress{"godwit_auth_verifier_messages_in_progress",
-                                  "Messages that are being verified or signed now."};
+                                  "Messages that are being verified, signed or sealed now."};
   obs::CounterFamily messages{"godwit_auth_verifier_messages_total",
                               "Messages by how their verification ended.",
                               {{"outcome", {"verdict", "unavailable", "overload", "cancelled"}}}};
@@ -33,6 +33,11 @@ struct Metrics {
       "Messages to be signed by how it ended.",
       {{"outcome",
         {"signed", "invalid", "refused", "no_key", "unavailable", "overload", "cancelled"}}}};
+  obs::CounterFamily sealings{"godwit_auth_verifier_sealings_total",
+                              "Messages to be sealed (ARC) by how it ended.",
+                              {{"outcome",
+                                {"sealed", "not_sealed", "invalid", "refused", "no_key",
+                                 "unavailable", "overload", "cancelled"}}}};
   obs::CounterFamily signatures{"godwit_auth_verifier_signatures_total",
                                 "DKIM signatures made.",
                                 {{"algorithm", {"rsa-sha256", "ed25519-sha256"}}}};

@@ -1,7 +1,7 @@
 #pragma once
 
-// The gRPC face of auth-verifier: turns requests into a MessageCheck or a MessageSigning, and their
-// results into responses. Messages of the protocol stop here.
+// The gRPC face of auth-verifier: turns requests into a MessageCheck, a MessageSigning or a
+// MessageSealing, and their results into responses. Messages of the protocol stop here.
 
 #include <memory>
 
