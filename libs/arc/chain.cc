@@ -210,7 +210,10 @@ base::DnsStep<Result> ChainChecker::Evaluate(const dkim::MessageStream& message,
                                              const base::DnsAnswers& answers) const {
   Result result;
   result.instances = static_cast<int>(sets_.size());
-  for (const Set& set : sets_) result.sealers.push_back(set.parsed_seal.signature.domain);
+  for (const Set& set : sets_) {
+    result.sealers.push_back(set.parsed_seal.signature.domain);
+    result.selectors.push_back(set.parsed_seal.signature.selector);
+  }
   if (!broken_.empty()) {
     result.code = ResultCode::kFail;
     result.reason = broken_;
@@ -225,6 +228,7 @@ base::DnsStep<Result> ChainChecker::Evaluate(const dkim::MessageStream& message,
   Result judged = Judge(message, answers);
   judged.instances = result.instances;
   judged.sealers = std::move(result.sealers);
+  judged.selectors = std::move(result.selectors);
   return judged;
 }
 
@@ -328,6 +332,7 @@ Result ChainChecker::Judge(const dkim::MessageStream& message,
   result.code = ResultCode::kPass;
   result.oldest_pass = oldest == 1 ? 0 : static_cast<int>(oldest);
   result.newest_results = sets_.back().authentication_results;
+  for (const Set& set : sets_) result.results.push_back(set.authentication_results);
   return result;
 }
 

@@ -44,9 +44,12 @@ struct Result {
   std::string reason;   // for people; "" for none and pass
   int instances = 0;    // sets in the chain; of a broken one the highest that was found
   int oldest_pass = 0;  // 0: all message signatures pass
-  std::vector<std::string> sealers;  // d= of the seals, instance 1 first
+  std::vector<std::string> sealers;    // d= of the seals, instance 1 first
+  std::vector<std::string> selectors;  // s=, likewise
   // The newest ARC-Authentication-Results (without "i=N;"), only when code is kPass.
   std::string newest_results;
+  // Those of all sets, instance 1 first, when code is kPass.
+  std::vector<std::string> results;
 };
 
 // The value of an ARC-Seal field (§4.1.3). InvalidArgument for syntax errors; h= is one (§4.1.3).

@@ -28,6 +28,18 @@ struct Metrics {
   obs::CounterFamily arc{"godwit_auth_verifier_arc_total",
                          "Results of ARC chains.",
                          {{"result", {"none", "pass", "fail"}}}};
+  obs::GaugeFamily lists{"godwit_auth_verifier_dns_lists",
+                         "DNS lists of the configuration, by whether they are asked.",
+                         {{"state", {"in_order", "out_of_order"}}}};
+  obs::CounterFamily list_results{
+      "godwit_auth_verifier_dns_list_results_total",
+      "What DNS lists said of clients, senders and authors.",
+      {{"kind", {"block", "allow"}}, {"result", {"listed", "not-listed", "error", "no-answer"}}}};
+  obs::Gauge own_addresses_listed{"godwit_auth_verifier_own_addresses_listed",
+                                  "Pairs of an address of ours and a DNS list that lists it."};
+  obs::CounterFamily overrides{"godwit_auth_verifier_dmarc_overrides_total",
+                               "DMARC results that are not to be acted on, by why.",
+                               {{"type", {"trusted_forwarder"}}}};
   obs::CounterFamily signings{
       "godwit_auth_verifier_signings_total",
       "Messages to be signed by how it ended.",

@@ -138,6 +138,31 @@ void Fill(const mailauth::Verdict& verdict, pb::DmarcResult* to) {
   to->set_spf_aligned(from.spf_aligned);
   to->set_dkim_aligned(from.dkim_aligned);
   to->set_reason(from.reason);
+  to->set_worst_disposition(ToProto(from.worst));
+  to->set_override_type(verdict.policy_override.type);
+  to->set_override_comment(verdict.policy_override.comment);
+}
+
+pb::DnsblResult::Outcome ToProto(dnsbl::Outcome outcome) {
+  switch (outcome) {
+    case dnsbl::Outcome::kNotListed: return pb::DnsblResult::OUTCOME_NOT_LISTED;
+    case dnsbl::Outcome::kListed: return pb::DnsblResult::OUTCOME_LISTED;
+    case dnsbl::Outcome::kError: return pb::DnsblResult::OUTCOME_ERROR;
+    case dnsbl::Outcome::kNoAnswer: return pb::DnsblResult::OUTCOME_NO_ANSWER;
+  }
+  return pb::DnsblResult::OUTCOME_UNSPECIFIED;
+}
+
+void Fill(const dnsbl::Result& from, pb::DnsblResult* to) {
+  to->set_list(from.list);
+  to->set_allow(from.kind == dnsbl::Kind::kAllow);
+  to->set_subject(from.subject);
+  to->set_outcome(ToProto(from.outcome));
+  for (const std::string& code : from.codes) to->add_codes(code);
+  for (const std::string& category : from.categories) to->add_categories(category);
+  to->set_weight(from.weight);
+  to->set_text(from.text);
+  to->set_problem(from.problem);
 }
 
 void Fill(const mailauth::Verdict& from, pb::VerifyResponse* to) {
@@ -149,10 +174,12 @@ void Fill(const mailauth::Verdict& from, pb::VerifyResponse* to) {
   to->mutable_arc()->set_instances(from.arc.instances);
   if (!from.arc.sealers.empty()) to->mutable_arc()->set_sealer(from.arc.sealers.back());
   to->mutable_arc()->set_reason(from.arc.reason);
+  to->mutable_arc()->set_trusted(from.arc_trusted);
   to->mutable_iprev()->set_result(ToProto(from.iprev.code));
   to->mutable_iprev()->set_name(from.iprev.name);
   to->set_authentication_results(from.authentication_results);
   to->set_received_spf(from.received_spf);
+  for (const dnsbl::Result& list : from.lists) Fill(list, to->add_dnsbl());
 }
 
 absl::StatusOr<SealFacts> ReadFacts(const pb::SealContext& context) {
@@ -233,7 +260,7 @@ class RpcService : public pb::AuthVerifier::CallbackService {
     const auto ip = base::IpAddress::FromBytes(envelope.client_ip());
     if (!ip) co_return base::InvalidArgument("client_ip is no address");
 
-    MessageCheck check(env_.resolver, env_.clock, options_.check, OptionsFor(envelope),
+    MessageCheck check(env_.resolvers, env_.clock, options_.check, OptionsFor(envelope),
                        {.ip = *ip, .helo = envelope.helo(), .mail_from = envelope.mail_from()});
     while (true) {
       std::optional<pb::VerifyRequest> request = co_await reader->Next();
@@ -264,6 +291,7 @@ class RpcService : public pb::AuthVerifier::CallbackService {
     mailauth::Options options = options_.verify;
     options.authserv_id = envelope.authserv_id();
     options.now = env_.clock->Now();
+    if (env_.lists != nullptr) options.lists = *env_.lists->Usable();
     options.check_connection = !envelope.internal_hop();
     // RFC 7489 §6.6.4: pct= picks messages at random.
     options.dmarc.sample = static_cast<int>(base::RandomSource::System()->Id63() % 100);
@@ -361,6 +389,10 @@ class RpcService : public pb::AuthVerifier::CallbackService {
     }
     env_.metrics->dmarc.At({dmarc::ResultName(verdict.dmarc.code)}).Add();
     env_.metrics->arc.At({arc::ResultName(verdict.arc.code)}).Add();
+    if (!verdict.policy_override.type.empty()) {
+      env_.metrics->overrides.At({verdict.policy_override.type}).Add();
+    }
+    if (env_.lists != nullptr) env_.lists->Observe(verdict.lists);
   }
 
   const RpcOptions options_;

@@ -6,10 +6,10 @@
 #include <memory>
 
 #include "libs/base/clock.h"
-#include "libs/dns/resolver.h"
 #include "libs/mailauth/message_verifier.h"
 #include "libs/net/reactor.h"
 #include "libs/rpc/server.h"
+#include "services/auth-verifier/list_monitor.h"
 #include "services/auth-verifier/message_check.h"
 #include "services/auth-verifier/message_signing.h"
 #include "services/auth-verifier/metrics.h"
@@ -20,13 +20,14 @@ namespace godwit::auth_verifier {
 struct RpcOptions {
   size_t concurrent_messages = 2000;
   CheckLimits check;
-  mailauth::Options verify;  // authserv_id, receiver and now are set for each message
+  mailauth::Options verify;  // authserv_id, receiver, now and lists are set for each message
   SigningOptions sign;
 };
 
 // What the service works with; all outlive it.
 struct Environment {
-  dns::Resolver* resolver = nullptr;
+  CheckResolvers resolvers;
+  ListMonitor* lists = nullptr;  // nullptr: none
   const base::Clock* clock = nullptr;
   net::ReactorPool* executors = nullptr;  // where messages are hashed and signed
   SigningKeys* keys = nullptr;

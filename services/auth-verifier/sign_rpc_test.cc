@@ -203,7 +203,7 @@ class World {
   void Start() {
     RpcOptions options;
     options.concurrent_messages = 4;
-    service_ = NewRpcService(options, {.resolver = &resolver_,
+    service_ = NewRpcService(options, {.resolvers = {&resolver_, &resolver_},
                                        .clock = base::Clock::System(),
                                        .executors = &executors_,
                                        .keys = &keys_,
