@@ -182,6 +182,12 @@ class World {
     return selectors;
   }
 
+  void AddToZone(std::string_view text) {
+    zone_.Add(text);
+    resolver_.Set(zone_);
+  }
+  void CheckLists() { (void)base::RunBlocking(RunListCheck()); }
+
   db::Connection& connection() { return *connection_; }
   absl::Time now() const { return now_; }
   std::string CaFile() const { return authority_.ca_file(); }
@@ -200,10 +206,24 @@ class World {
     return options;
   }
 
+  static ListOptions OneList() {
+    ListOptions options;
+    options.lists.resize(1);
+    options.lists[0].zone = "bl.example";
+    options.lists[0].domains = true;
+    return options;
+  }
+  base::Task<bool> RunListCheck() {
+    co_await lists_.Check();
+    co_return true;
+  }
+
   void Start() {
     RpcOptions options;
     options.concurrent_messages = 4;
+    options.verify.trusted_sealers = {"b.example"};
     service_ = NewRpcService(options, {.resolvers = {&resolver_, &resolver_},
+                                       .lists = &lists_,
                                        .clock = base::Clock::System(),
                                        .executors = &executors_,
                                        .keys = &keys_,
@@ -225,6 +245,7 @@ class World {
   db::Pool pool_;
   SigningKeys keys_;
   Metrics metrics_;
+  ListMonitor lists_{OneList(), &resolver_, &metrics_};
   std::unique_ptr<grpc::Service> service_;
   std::unique_ptr<rpc::Server> server_;
   std::map<std::string, std::unique_ptr<pb::AuthVerifier::Stub>> stubs_;
@@ -281,6 +302,51 @@ TEST_CASE("RFC 8617 §5.1: what is sealed at three hops verifies", "[auth-verifi
   const pb::SealResponse none = Must(world.Seal("a.example", message));
   CHECK(none.header_fields().empty());
   CHECK_FALSE(none.not_sealed().empty());
+}
+
+TEST_CASE("RFC 8617 §7.2: a trusted forwarder's word is in the verdict",
+          "[auth-verifier][integration]") {
+  World world;
+  world.AddKey("a.example", "s1");
+  world.AddKey("b.example", "rsa", dkim::KeyType::kRsa);
+  world.AddToZone("_dmarc.a.example TXT \"v=DMARC1; p=reject\"");
+  const std::string sent = Must(world.Sign(world.alice, "alice@a.example")) + kMessage;
+  // b changes the subject of what it found good, and seals what it sends on.
+  const pb::VerifyResponse found = world.Verify(sent);
+  REQUIRE(found.dmarc().result() == pb::RESULT_PASS);
+  std::string changed = sent;
+  changed.replace(changed.find("Subject: hello"), 14, "Subject: [list] hello");
+  const std::string forwarded =
+      Must(base::RunBlocking(SendToSeal(world.StubOf("smtp-ingress"), "b.example", found, changed)))
+          .header_fields() +
+      changed;
+  const pb::VerifyResponse verdict = world.Verify(forwarded);
+  CHECK(verdict.dmarc().result() == pb::RESULT_FAIL);
+  CHECK(verdict.dmarc().disposition() == pb::DmarcResult::DISPOSITION_REJECT);
+  CHECK(verdict.arc().trusted());
+  CHECK(verdict.dmarc().override_type() == "trusted_forwarder");
+  CHECK(verdict.dmarc().override_comment() == "arc=pass as[1].d=b.example as[1].s=rsa");
+  CHECK(world.Verify(changed).dmarc().override_type().empty());
+}
+
+TEST_CASE("RFC 5782: what DNS lists say is in the verdict", "[auth-verifier][integration]") {
+  World world;
+  world.AddToZone(
+      "2.0.0.127.bl.example A 127.0.0.2\n"
+      "test.bl.example A 127.0.0.2\n"
+      "a.example.bl.example A 127.0.0.4\n"
+      "a.example.bl.example TXT \"see https://bl.example/\"");
+  // Not before it was found in order.
+  CHECK(world.Verify(kMessage).dnsbl().empty());
+  world.CheckLists();
+  const pb::VerifyResponse verdict = world.Verify(kMessage);
+  REQUIRE(verdict.dnsbl_size() == 2);
+  CHECK(verdict.dnsbl(0).outcome() == pb::DnsblResult::OUTCOME_NOT_LISTED);
+  CHECK(verdict.dnsbl(1).list() == "bl.example");
+  CHECK(verdict.dnsbl(1).subject() == "a.example");
+  CHECK(verdict.dnsbl(1).outcome() == pb::DnsblResult::OUTCOME_LISTED);
+  CHECK(verdict.dnsbl(1).weight() == 1);
+  CHECK(verdict.dnsbl(1).text() == "see https://bl.example/");
 }
 
 TEST_CASE("RFC 8617 §4.1.3: only our domains seal, with RSA", "[auth-verifier][integration]") {
