@@ -4,6 +4,7 @@
 #include <string>
 
 #include "libs/base/task.h"
+#include "libs/runtime/yaml_config.h"
 #include "libs/testing/fake_resolver.h"
 #include "services/auth-verifier/list_settings.h"
 
@@ -89,16 +90,17 @@ TEST_CASE("Our own addresses are watched", "[auth-verifier][unit]") {
 }
 
 TEST_CASE("The section dnsbl", "[auth-verifier][unit]") {
-  Dnsbl config;
-  config.add_own_addresses("2001:db8::1");
-  DnsList* list = config.add_lists();
-  list->set_zone("BL.example");
-  list->add_subjects("ipv6");
-  list->add_subjects("domains");
-  list->add_codes("127.0.0.2=spam:5");
-  DnsList* allow = config.add_lists();
-  allow->set_zone("wl.example");
-  allow->set_kind(DnsList::KIND_ALLOW);
+  Config file;
+  const auto errors = runtime::LoadYaml(R"(
+    dnsbl:
+      own_addresses: ["2001:db8::1"]
+      lists:
+        - {zone: BL.example, subjects: [ipv6, domains], codes: ["127.0.0.2=spam:5"]}
+        - {zone: wl.example, kind: allow}
+  )",
+                                        "test", runtime::ProcessEnvironment, &file);
+  for (const auto& error : errors) CHECK(error.path.find("dnsbl") == std::string::npos);
+  const Dnsbl& config = file.dnsbl();
   const auto options = MakeListOptions(config);
   REQUIRE(options.ok());
   REQUIRE(options->lists.size() == 2);
@@ -109,6 +111,7 @@ TEST_CASE("The section dnsbl", "[auth-verifier][unit]") {
   CHECK(options->lists[1].kind == dnsbl::Kind::kAllow);
   CHECK((options->lists[1].ipv4 && !options->lists[1].ipv6));
   CHECK(options->own_addresses.size() == 1);
+  CHECK(options->interval == absl::Minutes(10));
 
   const auto refused = [](Dnsbl bad) { return !MakeListOptions(bad).ok(); };
   Dnsbl bad = config;
