@@ -246,19 +246,21 @@ void Evaluation::Conclude() {
     result_.code = ResultCode::kPass;
     return;
   }
-  // RFC 9989 §5.3.2: with a temporary error nothing permanent can be concluded.
-  if (temp_error_) {
-    result_.code = ResultCode::kTempError;
-    result_.reason = "no aligned pass, and a temporary error in SPF or DKIM";
-    return;
-  }
-  result_.code = ResultCode::kFail;
-  result_.reason = "no aligned pass of SPF or DKIM";
   const bool sampled_out =
       options_.mode == Mode::kPublicSuffixList && options_.sample >= result_.parsed.percent;
   const bool testing = options_.mode == Mode::kTreeWalk && result_.parsed.testing;
   // RFC 9989 §4.7 t=, RFC 7489 §6.6.4: one level below.
-  result_.disposition = sampled_out || testing ? Milder(result_.policy) : result_.policy;
+  const Policy applied = sampled_out || testing ? Milder(result_.policy) : result_.policy;
+  // RFC 9989 §5.3.2: with a temporary error nothing permanent can be concluded.
+  if (temp_error_) {
+    result_.code = ResultCode::kTempError;
+    result_.reason = "no aligned pass, and a temporary error in SPF or DKIM";
+    result_.worst = applied;
+    return;
+  }
+  result_.code = ResultCode::kFail;
+  result_.reason = "no aligned pass of SPF or DKIM";
+  result_.disposition = applied;
 }
 
 base::DnsStep<Result> Evaluation::Run() {
@@ -269,6 +271,7 @@ base::DnsStep<Result> Evaluation::Run() {
   if (walk.temp_error) {
     result_.code = ResultCode::kTempError;
     result_.reason = "no answer from DNS for the policy";
+    result_.worst = Policy::kReject;
     return result_;
   }
   const Found* found = PolicyRecord(walk);

@@ -66,7 +66,10 @@ struct Result {
   Policy policy = Policy::kNone;       // what p=, sp= or np= says for this author domain
   std::string policy_tag;              // "p", "sp" or "np"
   Policy disposition = Policy::kNone;  // for this message, with t= or pct= applied
-  bool dkim_aligned = false;           // a passing, aligned signature
+  // For kTempError: the disposition that a fail would have had; kReject when the policy isn't
+  // known.
+  Policy worst = Policy::kNone;
+  bool dkim_aligned = false;  // a passing, aligned signature
   bool spf_aligned = false;
   std::vector<AlignedIdentifier> aligned;
   std::string reason;  // for people

@@ -30,6 +30,9 @@ struct SigningOptions {
 // The domain of a header address, as A-labels. InvalidArgument when there is none.
 absl::StatusOr<std::string> AddressDomain(std::string_view address);
 
+// RFC 5321 §2.3.8: CR and LF never stand alone. InvalidArgument where one does, or a NUL is.
+absl::Status CheckLineEnds(std::string_view header);
+
 // InvalidArgument, with the reason, for a header that is not to be signed in the name of `domain`.
 absl::Status CheckHeader(const dkim::HeaderBlock& header, std::string_view domain);
 

@@ -6,9 +6,11 @@
 
 #include "libs/base/random.h"
 #include "libs/base/status.h"
+#include "libs/idna/domain.h"
 #include "libs/obs/log.h"
 #include "libs/rpc/serve.h"
 #include "proto/godwit/auth_verifier/v1/auth_verifier.grpc.pb.h"
+#include "services/auth-verifier/message_sealing.h"
 
 namespace godwit::auth_verifier {
 namespace {
@@ -18,10 +20,10 @@ namespace pb = ::godwit::auth_verifier::v1;
 // The daemon that writes in the name of the suite itself.
 constexpr const char* kSuite = "delivery-queue";
 
-// The label of godwit_auth_verifier_signings_total.
-std::string_view OutcomeOf(const absl::Status& status) {
+// The label of godwit_auth_verifier_signings_total, and of sealings.
+std::string_view OutcomeOf(const absl::Status& status, std::string_view done) {
   switch (status.code()) {
-    case absl::StatusCode::kOk: return "signed";
+    case absl::StatusCode::kOk: return done;
     case absl::StatusCode::kInvalidArgument:
     case absl::StatusCode::kOutOfRange: return "invalid";
     case absl::StatusCode::kPermissionDenied: return "refused";
@@ -88,6 +90,16 @@ pb::Result ToProto(mailauth::IprevCode code) {
   return pb::RESULT_UNSPECIFIED;
 }
 
+arc::ResultCode FromProto(pb::Result result) {
+  switch (result) {
+    case pb::RESULT_UNSPECIFIED:
+    case pb::RESULT_NONE: return arc::ResultCode::kNone;
+    case pb::RESULT_PASS: return arc::ResultCode::kPass;
+    case pb::RESULT_TEMPERROR: return arc::ResultCode::kTempError;
+    default: return arc::ResultCode::kFail;
+  }
+}
+
 pb::DmarcResult::Disposition ToProto(dmarc::Policy policy) {
   switch (policy) {
     case dmarc::Policy::kNone: return pb::DmarcResult::DISPOSITION_NONE;
@@ -127,6 +139,31 @@ void Fill(const mailauth::Verdict& verdict, pb::DmarcResult* to) {
   to->set_spf_aligned(from.spf_aligned);
   to->set_dkim_aligned(from.dkim_aligned);
   to->set_reason(from.reason);
+  to->set_worst_disposition(ToProto(from.worst));
+  to->set_override_type(verdict.policy_override.type);
+  to->set_override_comment(verdict.policy_override.comment);
+}
+
+pb::DnsblResult::Outcome ToProto(dnsbl::Outcome outcome) {
+  switch (outcome) {
+    case dnsbl::Outcome::kNotListed: return pb::DnsblResult::OUTCOME_NOT_LISTED;
+    case dnsbl::Outcome::kListed: return pb::DnsblResult::OUTCOME_LISTED;
+    case dnsbl::Outcome::kError: return pb::DnsblResult::OUTCOME_ERROR;
+    case dnsbl::Outcome::kNoAnswer: return pb::DnsblResult::OUTCOME_NO_ANSWER;
+  }
+  return pb::DnsblResult::OUTCOME_UNSPECIFIED;
+}
+
+void Fill(const dnsbl::Result& from, pb::DnsblResult* to) {
+  to->set_list(from.list);
+  to->set_allow(from.kind == dnsbl::Kind::kAllow);
+  to->set_subject(from.subject);
+  to->set_outcome(ToProto(from.outcome));
+  for (const std::string& code : from.codes) to->add_codes(code);
+  for (const std::string& category : from.categories) to->add_categories(category);
+  to->set_weight(from.weight);
+  to->set_text(from.text);
+  to->set_problem(from.problem);
 }
 
 void Fill(const mailauth::Verdict& from, pb::VerifyResponse* to) {
@@ -138,10 +175,25 @@ void Fill(const mailauth::Verdict& from, pb::VerifyResponse* to) {
   to->mutable_arc()->set_instances(from.arc.instances);
   if (!from.arc.sealers.empty()) to->mutable_arc()->set_sealer(from.arc.sealers.back());
   to->mutable_arc()->set_reason(from.arc.reason);
+  to->mutable_arc()->set_trusted(from.arc_trusted);
   to->mutable_iprev()->set_result(ToProto(from.iprev.code));
   to->mutable_iprev()->set_name(from.iprev.name);
   to->set_authentication_results(from.authentication_results);
   to->set_received_spf(from.received_spf);
+  for (const dnsbl::Result& list : from.lists) Fill(list, to->add_dnsbl());
+}
+
+absl::StatusOr<SealFacts> ReadFacts(const pb::SealContext& context) {
+  const auto domain = idna::ToAscii(context.domain());
+  if (!domain || !idna::IsDnsName(*domain)) return base::InvalidArgument("domain is none");
+  SealFacts facts;
+  facts.domain = *domain;
+  facts.authserv_id = context.authserv_id();
+  facts.authentication_results = context.authentication_results();
+  facts.arc = FromProto(context.arc().result());
+  facts.arc_instances = context.arc().instances();
+  GODWIT_RETURN_IF_ERROR(CheckFacts(facts));
+  return facts;
 }
 
 class RpcService : public pb::AuthVerifier::CallbackService {
@@ -169,9 +221,20 @@ class RpcService : public pb::AuthVerifier::CallbackService {
         });
   }
 
+  grpc::ServerReadReactor<pb::SealRequest>* Seal(grpc::CallbackServerContext* context,
+                                                 pb::SealResponse* response) override {
+    const Origin origin{rpc::CallerOf(*context), rpc::TraceOf(*context)};
+    return rpc::ServeStream<pb::SealRequest>(
+        context, env_.executors->Next(), [this, response, origin](SealReader* reader) {
+          return Admit(CountSealing(SealMessage(reader, response), response, origin), &signing_,
+                       &env_.metrics->sealings);
+        });
+  }
+
  private:
   using VerifyReader = rpc::RequestReader<pb::VerifyRequest>;
   using SignReader = rpc::RequestReader<pb::SignRequest>;
+  using SealReader = rpc::RequestReader<pb::SealRequest>;
   struct Origin {
     std::string caller;
     std::string trace;
@@ -201,7 +264,7 @@ class RpcService : public pb::AuthVerifier::CallbackService {
     const auto ip = base::IpAddress::FromBytes(envelope.client_ip());
     if (!ip) co_return base::InvalidArgument("client_ip is no address");
 
-    MessageCheck check(env_.resolver, env_.clock, options_.check, OptionsFor(envelope),
+    MessageCheck check(env_.resolvers, env_.clock, options_.check, OptionsFor(envelope),
                        {.ip = *ip, .helo = envelope.helo(), .mail_from = envelope.mail_from()});
     while (true) {
       std::optional<pb::VerifyRequest> request = co_await reader->Next();
@@ -232,6 +295,7 @@ class RpcService : public pb::AuthVerifier::CallbackService {
     mailauth::Options options = options_.verify;
     options.authserv_id = envelope.authserv_id();
     options.now = env_.clock->Now();
+    if (env_.lists != nullptr) options.lists = *env_.lists->Usable();
     options.check_connection = !envelope.internal_hop();
     // RFC 7489 §6.6.4: pct= picks messages at random.
     options.dmarc.sample = static_cast<int>(base::RandomSource::System()->Id63() % 100);
@@ -279,14 +343,50 @@ class RpcService : public pb::AuthVerifier::CallbackService {
 
   base::Task<absl::Status> CountSigning(base::Task<absl::Status> work, Origin origin) {
     absl::Status status = co_await work;
-    env_.metrics->signings.At({OutcomeOf(status)}).Add();
+    env_.metrics->signings.At({OutcomeOf(status, "signed")}).Add();
     env_.metrics->signing_domains.Set(static_cast<double>(env_.keys->size()));
-    if (!status.ok()) {
-      const bool ours = absl::IsUnavailable(status) || absl::IsInternal(status);
-      obs::Log(ours ? obs::Level::kError : obs::Level::kInfo, "not signed",
-               {{"trace", origin.trace}, {"caller", origin.caller}, {"reason", status}});
-    }
+    if (!status.ok()) LogFailure("not signed", status, origin);
     co_return status;
+  }
+
+  base::Task<absl::Status> SealMessage(SealReader* reader, pb::SealResponse* response) {
+    std::optional<pb::SealRequest> first = co_await reader->Next();
+    if (!first || !first->has_context()) co_return base::InvalidArgument("no context");
+    GODWIT_CO_ASSIGN_OR_RETURN(SealFacts facts, ReadFacts(first->context()));
+    auto keys = co_await env_.keys->For(store::AccountId::kNone, facts.domain);
+    GODWIT_CO_RETURN_IF_ERROR(keys.status());
+    GODWIT_CO_ASSIGN_OR_RETURN(const dkim::SigningKey key, SealingKey(**keys));
+
+    MessageSealing sealing(std::move(facts), key, options_.sign.header_bytes, env_.clock->Now());
+    sealing.Feed(first->data());
+    first.reset();
+    while (true) {
+      std::optional<pb::SealRequest> request = co_await reader->Next();
+      if (!request) break;
+      if (request->has_context()) co_return base::InvalidArgument("a second context");
+      sealing.Feed(request->data());
+    }
+    if (reader->cancelled()) co_return base::Cancelled("the caller is gone");
+    GODWIT_CO_ASSIGN_OR_RETURN(Sealed sealed, sealing.Finish());
+    response->set_header_fields(std::move(sealed.header_fields));
+    response->set_not_sealed(std::move(sealed.not_sealed));
+    co_return absl::OkStatus();
+  }
+
+  base::Task<absl::Status> CountSealing(base::Task<absl::Status> work,
+                                        const pb::SealResponse* response, Origin origin) {
+    absl::Status status = co_await work;
+    const bool sealed = !response->header_fields().empty();
+    env_.metrics->sealings.At({OutcomeOf(status, sealed ? "sealed" : "not_sealed")}).Add();
+    env_.metrics->signing_domains.Set(static_cast<double>(env_.keys->size()));
+    if (!status.ok()) LogFailure("not sealed", status, origin);
+    co_return status;
+  }
+
+  static void LogFailure(std::string_view what, const absl::Status& status, const Origin& origin) {
+    const bool ours = absl::IsUnavailable(status) || absl::IsInternal(status);
+    obs::Log(ours ? obs::Level::kError : obs::Level::kInfo, what,
+             {{"trace", origin.trace}, {"caller", origin.caller}, {"reason", status}});
   }
 
   void Count(const mailauth::Verdict& verdict) {
@@ -297,6 +397,10 @@ class RpcService : public pb::AuthVerifier::CallbackService {
     }
     env_.metrics->dmarc.At({dmarc::ResultName(verdict.dmarc.code)}).Add();
     env_.metrics->arc.At({arc::ResultName(verdict.arc.code)}).Add();
+    if (!verdict.policy_override.type.empty()) {
+      env_.metrics->overrides.At({verdict.policy_override.type}).Add();
+    }
+    if (env_.lists != nullptr) env_.lists->Observe(verdict.lists);
   }
 
   const RpcOptions options_;
@@ -309,7 +413,8 @@ class RpcService : public pb::AuthVerifier::CallbackService {
 
 rpc::Callers Callers() {
   return {{"/godwit.auth_verifier.v1.AuthVerifier/Verify", {"smtp-ingress", "webmail-api"}},
-          {"/godwit.auth_verifier.v1.AuthVerifier/Sign", {"submission", "webmail-api", kSuite}}};
+          {"/godwit.auth_verifier.v1.AuthVerifier/Sign", {"submission", "webmail-api", kSuite}},
+          {"/godwit.auth_verifier.v1.AuthVerifier/Seal", {"smtp-ingress", "delivery-queue"}}};
 }
 
 std::unique_ptr<grpc::Service> NewRpcService(RpcOptions options, Environment environment) {

@@ -6,10 +6,12 @@
 
 #include "libs/admin/admin.h"
 #include "libs/base/status.h"
+#include "libs/idna/domain.h"
 #include "libs/obs/log.h"
 #include "libs/runtime/config_sections.h"
 #include "libs/runtime/units.h"
 #include "libs/store/migrate.h"
+#include "services/auth-verifier/list_settings.h"
 
 namespace godwit::auth_verifier {
 
@@ -24,7 +26,9 @@ absl::Status Server::Start() {
   executors_ = std::make_unique<net::ReactorPool>(
       net::ReactorPool::Options{.threads = config_.limits().threads(), .reactor = {}});
   GODWIT_RETURN_IF_ERROR(OpenDatabase());
-  service_ = NewRpcService(Options(), {.resolver = resolver_.get(),
+  GODWIT_RETURN_IF_ERROR(OpenLists());
+  service_ = NewRpcService(Options(), {.resolvers = {resolver_.get(), network_.get()},
+                                       .lists = lists_.get(),
                                        .clock = context_->clock,
                                        .executors = executors_.get(),
                                        .keys = keys_.get(),
@@ -70,6 +74,23 @@ absl::Status Server::OpenResolver() {
   return absl::OkStatus();
 }
 
+absl::Status Server::OpenLists() {
+  GODWIT_ASSIGN_OR_RETURN(ListOptions options, MakeListOptions(config_.dnsbl()));
+  if (options.lists.empty()) return absl::OkStatus();
+  lists_ = std::make_unique<ListMonitor>(std::move(options), resolver_.get(), &metrics_);
+  base::SpawnOn(executors_->at(0), WatchLists());
+  return absl::OkStatus();
+}
+
+// On the first executor, until it stops.
+base::Task<void> Server::WatchLists() {
+  bool running = true;
+  while (running) {
+    co_await lists_->Check();
+    running = co_await executors_->at(0)->Sleep(lists_->pause());
+  }
+}
+
 RpcOptions Server::Options() const {
   RpcOptions options;
   options.concurrent_messages = config_.limits().concurrent_messages();
@@ -82,8 +103,10 @@ RpcOptions Server::Options() const {
   if (config_.dmarc().discovery() == Dmarc::DISCOVERY_PUBLIC_SUFFIX_LIST) {
     options.verify.dmarc.mode = dmarc::Mode::kPublicSuffixList;
   }
-  options.verify.trusted_sealers.assign(config_.trusted_arc_sealers().begin(),
-                                        config_.trusted_arc_sealers().end());
+  options.verify.dkim.allow_partial_body = config_.dkim().accept_partial_body();
+  for (const std::string& sealer : config_.trusted_arc_sealers()) {
+    options.verify.trusted_sealers.push_back(idna::ToAscii(sealer).value_or(sealer));
+  }
   return options;
 }
 

@@ -14,6 +14,7 @@
 #include "libs/rpc/server.h"
 #include "libs/runtime/service_main.h"
 #include "services/auth-verifier/config.pb.h"
+#include "services/auth-verifier/list_monitor.h"
 #include "services/auth-verifier/metrics.h"
 #include "services/auth-verifier/rpc_service.h"
 #include "services/auth-verifier/signing_keys.h"
@@ -34,6 +35,8 @@ class Server : public runtime::Service {
  private:
   absl::Status OpenResolver();
   absl::Status OpenDatabase();
+  absl::Status OpenLists();
+  base::Task<void> WatchLists();
   RpcOptions Options() const;
 
   const Config config_;
@@ -42,6 +45,7 @@ class Server : public runtime::Service {
   std::unique_ptr<certificates::Keeper> keeper_;
   std::unique_ptr<dns::CaresResolver> network_;
   std::unique_ptr<dns::Cache> resolver_;
+  std::unique_ptr<ListMonitor> lists_;
   // Before what posts to its threads, so that it goes after them.
   std::unique_ptr<net::ReactorPool> executors_;
   std::unique_ptr<db::Pool> database_;

@@ -1,4 +1,5 @@
-// Sign as its callers see it: over mutual TLS, with a real PostgreSQL and auth-verifier's own role.
+// Sign and Seal as their callers see them: over mutual TLS, with a real PostgreSQL and
+// auth-verifier's own role.
 
 #include <grpcpp/grpcpp.h>
 
@@ -78,6 +79,28 @@ base::Task<absl::StatusOr<pb::VerifyResponse>> SendToVerify(pb::AuthVerifier::St
   co_return co_await stream->Finish();
 }
 
+// A seal for `message` with what Verify said of it.
+base::Task<absl::StatusOr<pb::SealResponse>> SendToSeal(pb::AuthVerifier::Stub* stub,
+                                                        std::string domain,
+                                                        pb::VerifyResponse verdict,
+                                                        std::string message) {
+  auto stream = rpc::ClientStream<pb::SealRequest, pb::SealResponse>::Open(
+      stub, &AsyncVerifier::Seal, {.deadline = absl::Seconds(20)});
+  pb::SealRequest request;
+  request.mutable_context()->set_domain(domain);
+  request.mutable_context()->set_authserv_id("mx.b.example");
+  request.mutable_context()->set_authentication_results(verdict.authentication_results());
+  *request.mutable_context()->mutable_arc() = verdict.arc();
+  request.set_data(message.substr(0, 20));
+  absl::Status sent = co_await stream->Write(request);
+  if (sent.ok()) {
+    request.Clear();
+    request.set_data(message.substr(20));
+    sent = co_await stream->Write(request);
+  }
+  co_return co_await stream->Finish();
+}
+
 class World {
  public:
   World() : connection_(database_.Connect()), pool_(PoolOptions(database_)), keys_(&pool_) {
@@ -143,6 +166,10 @@ class World {
   pb::VerifyResponse Verify(const std::string& message) {
     return Must(base::RunBlocking(SendToVerify(StubOf("smtp-ingress"), message)));
   }
+  absl::StatusOr<pb::SealResponse> Seal(const std::string& domain, const std::string& message,
+                                        const std::string& daemon = "smtp-ingress") {
+    return base::RunBlocking(SendToSeal(StubOf(daemon), domain, Verify(message), message));
+  }
   // The selectors of the signatures that pass.
   std::vector<std::string> Passing(const std::string& message) {
     std::vector<std::string> selectors;
@@ -154,6 +181,12 @@ class World {
     }
     return selectors;
   }
+
+  void AddToZone(std::string_view text) {
+    zone_.Add(text);
+    resolver_.Set(zone_);
+  }
+  void CheckLists() { (void)base::RunBlocking(RunListCheck()); }
 
   db::Connection& connection() { return *connection_; }
   absl::Time now() const { return now_; }
@@ -173,10 +206,24 @@ class World {
     return options;
   }
 
+  static ListOptions OneList() {
+    ListOptions options;
+    options.lists.resize(1);
+    options.lists[0].zone = "bl.example";
+    options.lists[0].domains = true;
+    return options;
+  }
+  base::Task<bool> RunListCheck() {
+    co_await lists_.Check();
+    co_return true;
+  }
+
   void Start() {
     RpcOptions options;
     options.concurrent_messages = 4;
-    service_ = NewRpcService(options, {.resolver = &resolver_,
+    options.verify.trusted_sealers = {"b.example"};
+    service_ = NewRpcService(options, {.resolvers = {&resolver_, &resolver_},
+                                       .lists = &lists_,
                                        .clock = base::Clock::System(),
                                        .executors = &executors_,
                                        .keys = &keys_,
@@ -198,6 +245,7 @@ class World {
   db::Pool pool_;
   SigningKeys keys_;
   Metrics metrics_;
+  ListMonitor lists_{OneList(), &resolver_, &metrics_};
   std::unique_ptr<grpc::Service> service_;
   std::unique_ptr<rpc::Server> server_;
   std::map<std::string, std::unique_ptr<pb::AuthVerifier::Stub>> stubs_;
@@ -229,6 +277,91 @@ TEST_CASE("A message may come in pieces, or with its context", "[auth-verifier][
   one.set_data(kMessage);
   const auto response = Must(base::RunBlocking(Send(world.StubOf("submission"), {one})));
   CHECK(world.Passing(response.header_fields() + kMessage) == Chunks{"s1"});
+}
+
+TEST_CASE("RFC 8617 §5.1: what is sealed at three hops verifies", "[auth-verifier][integration]") {
+  World world;
+  world.AddKey("a.example", "rsa-a", dkim::KeyType::kRsa);
+  world.AddKey("b.example", "ed-b");
+  world.AddKey("b.example", "rsa-b", dkim::KeyType::kRsa);
+  std::string message = kMessage;
+  int hops = 0;
+  for (const char* domain : {"a.example", "b.example", "A.example"}) {
+    const std::string daemon = hops == 0 ? "delivery-queue" : "smtp-ingress";
+    message = Must(world.Seal(domain, message, daemon)).header_fields() + message;
+    const pb::VerifyResponse verdict = world.Verify(message);
+    CAPTURE(message, verdict.arc().reason());
+    CHECK(verdict.arc().result() == pb::RESULT_PASS);
+    CHECK(verdict.arc().instances() == ++hops);
+  }
+  CHECK(world.Verify(message).arc().sealer() == "a.example");
+  // A chain that failed gets one more set, and none after that.
+  message += "x";
+  message = Must(world.Seal("a.example", message)).header_fields() + message;
+  CHECK(message.find("cv=fail") != message.npos);
+  const pb::SealResponse none = Must(world.Seal("a.example", message));
+  CHECK(none.header_fields().empty());
+  CHECK_FALSE(none.not_sealed().empty());
+}
+
+TEST_CASE("RFC 8617 §7.2: a trusted forwarder's word is in the verdict",
+          "[auth-verifier][integration]") {
+  World world;
+  world.AddKey("a.example", "s1");
+  world.AddKey("b.example", "rsa", dkim::KeyType::kRsa);
+  world.AddToZone("_dmarc.a.example TXT \"v=DMARC1; p=reject\"");
+  const std::string sent = Must(world.Sign(world.alice, "alice@a.example")) + kMessage;
+  // b changes the subject of what it found good, and seals what it sends on.
+  const pb::VerifyResponse found = world.Verify(sent);
+  REQUIRE(found.dmarc().result() == pb::RESULT_PASS);
+  std::string changed = sent;
+  changed.replace(changed.find("Subject: hello"), 14, "Subject: [list] hello");
+  const std::string forwarded =
+      Must(base::RunBlocking(SendToSeal(world.StubOf("smtp-ingress"), "b.example", found, changed)))
+          .header_fields() +
+      changed;
+  const pb::VerifyResponse verdict = world.Verify(forwarded);
+  CHECK(verdict.dmarc().result() == pb::RESULT_FAIL);
+  CHECK(verdict.dmarc().disposition() == pb::DmarcResult::DISPOSITION_REJECT);
+  CHECK(verdict.arc().trusted());
+  CHECK(verdict.dmarc().override_type() == "trusted_forwarder");
+  CHECK(verdict.dmarc().override_comment() == "arc=pass as[1].d=b.example as[1].s=rsa");
+  CHECK(world.Verify(changed).dmarc().override_type().empty());
+}
+
+TEST_CASE("RFC 5782: what DNS lists say is in the verdict", "[auth-verifier][integration]") {
+  World world;
+  world.AddToZone(
+      "2.0.0.127.bl.example A 127.0.0.2\n"
+      "test.bl.example A 127.0.0.2\n"
+      "a.example.bl.example A 127.0.0.4\n"
+      "a.example.bl.example TXT \"see https://bl.example/\"");
+  // Not before it was found in order.
+  CHECK(world.Verify(kMessage).dnsbl().empty());
+  world.CheckLists();
+  const pb::VerifyResponse verdict = world.Verify(kMessage);
+  REQUIRE(verdict.dnsbl_size() == 2);
+  CHECK(verdict.dnsbl(0).outcome() == pb::DnsblResult::OUTCOME_NOT_LISTED);
+  CHECK(verdict.dnsbl(1).list() == "bl.example");
+  CHECK(verdict.dnsbl(1).subject() == "a.example");
+  CHECK(verdict.dnsbl(1).outcome() == pb::DnsblResult::OUTCOME_LISTED);
+  CHECK(verdict.dnsbl(1).weight() == 1);
+  CHECK(verdict.dnsbl(1).text() == "see https://bl.example/");
+}
+
+TEST_CASE("RFC 8617 §4.1.3: only our domains seal, with RSA", "[auth-verifier][integration]") {
+  World world;
+  world.AddKey("a.example", "ed");
+  const auto code = [&](const std::string& domain, const std::string& daemon = "smtp-ingress") {
+    return world.Seal(domain, kMessage, daemon).status().code();
+  };
+  CHECK(code("a.example") == Code::kFailedPrecondition);
+  CHECK(code("c.example") == Code::kFailedPrecondition);
+  CHECK(code("") == Code::kInvalidArgument);
+  world.AddKey("a.example", "rsa", dkim::KeyType::kRsa);
+  CHECK(code("a.example") == Code::kOk);
+  CHECK(code("a.example", "submission") == Code::kPermissionDenied);
+  CHECK(code("a.example", "webmail-api") == Code::kPermissionDenied);
 }
 
 TEST_CASE("Each RPC is open to its callers only", "[auth-verifier][integration]") {

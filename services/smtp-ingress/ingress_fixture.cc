@@ -93,7 +93,8 @@ void IngressFixture::StartVerifier() {
   verifier_server_ =
       testing::StartRpcPeer(authority, verifier_leaf_,
                             {{"/godwit.auth_verifier.v1.AuthVerifier/Verify", {"smtp-ingress"}},
-                             {"/godwit.auth_verifier.v1.AuthVerifier/Sign", {}}},
+                             {"/godwit.auth_verifier.v1.AuthVerifier/Sign", {}},
+                             {"/godwit.auth_verifier.v1.AuthVerifier/Seal", {}}},
                             &verifier, verifier_port_);
   verifier_port_ = verifier_server_->port();
 }

@@ -99,6 +99,35 @@ TEST_CASE_METHOD(IngressFixture, "RCPT is answered from the directory",
   CheckStore();
 }
 
+TEST_CASE_METHOD(IngressFixture, "RFC 5782: a client on a DNS list is refused with its words",
+                 "[smtp-ingress][component]") {
+  Start();
+  auto* listed = verifier.response.add_dnsbl();
+  listed->set_list("bl.example");
+  listed->set_outcome(pb::DnsblResult::OUTCOME_LISTED);
+  listed->set_weight(1);
+  listed->set_text("see https://bl.example/");
+  SmtpClient client = Connect();
+  client.Reply();
+  CHECK(client.SendMessage("s@x.example", {"alice@y.example"}, kText) ==
+        "550 5.7.1 Message rejected, listed by bl.example: see https://bl.example/");
+  CHECK(CountEmails() == "0");
+  // What could not be found out is no listing.
+  listed->set_outcome(pb::DnsblResult::OUTCOME_NO_ANSWER);
+  CHECK(client.SendMessage("s@x.example", {"alice@y.example"}, kText) == kAccepted);
+}
+
+TEST_CASE_METHOD(IngressFixture, "RFC 8617 §7.2: a trusted forwarder's mail comes in",
+                 "[smtp-ingress][component]") {
+  Start();
+  SmtpClient client = Connect();
+  client.Reply();
+  FailDmarc(&verifier, pb::DmarcResult::DISPOSITION_REJECT);
+  verifier.response.mutable_dmarc()->set_override_type("trusted_forwarder");
+  CHECK(client.SendMessage("s@x.example", {"alice@y.example"}, kText) == kAccepted);
+  CHECK(Contains(OnlyMessage(alice), "X-Godwit-Reason: dmarc-overridden\r\n"));
+}
+
 TEST_CASE_METHOD(IngressFixture, "DMARC reject is honoured, quarantine goes to Junk",
                  "[smtp-ingress][component]") {
   Start();

@@ -40,6 +40,12 @@ Verdict FromProto(const pb::VerifyResponse& response) {
   verdict.evidence.policy = FromProto(response.dmarc().disposition());
   verdict.evidence.from_domain = response.dmarc().from_domain();
   verdict.evidence.author_unusable = response.dmarc().author_unusable();
+  verdict.evidence.worst = FromProto(response.dmarc().worst_disposition());
+  verdict.evidence.dmarc_overridden = !response.dmarc().override_type().empty();
+  for (const pb::DnsblResult& list : response.dnsbl()) {
+    if (list.outcome() != pb::DnsblResult::OUTCOME_LISTED) continue;
+    verdict.evidence.listings.push_back({list.list(), list.allow(), list.weight(), list.text()});
+  }
   verdict.authentication_results = response.authentication_results();
   verdict.received_spf = response.received_spf();
   if (response.iprev().result() == pb::RESULT_PASS) verdict.reverse_name = response.iprev().name();
