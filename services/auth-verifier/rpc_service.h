@@ -1,7 +1,7 @@
 #pragma once
 
-// The gRPC face of auth-verifier: turns requests into a MessageCheck or a MessageSigning, and their
-// results into responses. Messages of the protocol stop here.
+// The gRPC face of auth-verifier: turns requests into a MessageCheck, a MessageSigning or counted
+// messages, and their results into responses. Messages of the protocol stop here.
 
 #include <memory>
 
@@ -10,6 +10,7 @@
 #include "libs/mailauth/message_verifier.h"
 #include "libs/net/reactor.h"
 #include "libs/rpc/server.h"
+#include "services/auth-verifier/evaluation_counter.h"
 #include "services/auth-verifier/message_check.h"
 #include "services/auth-verifier/message_signing.h"
 #include "services/auth-verifier/metrics.h"
@@ -30,6 +31,7 @@ struct Environment {
   const base::Clock* clock = nullptr;
   net::ReactorPool* executors = nullptr;  // where messages are hashed and signed
   SigningKeys* keys = nullptr;
+  EvaluationCounter* counter = nullptr;  // null: no reports are made
   Metrics* metrics = nullptr;
 };
 

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "libs/admin/admin.h"
+#include "libs/base/random.h"
 #include "libs/base/status.h"
 #include "libs/obs/log.h"
 #include "libs/runtime/config_sections.h"
@@ -12,6 +13,14 @@
 #include "libs/store/migrate.h"
 
 namespace godwit::auth_verifier {
+namespace {
+
+dmarc::Mode ModeOf(const Config& config) {
+  const bool list = config.dmarc().discovery() == Dmarc::DISCOVERY_PUBLIC_SUFFIX_LIST;
+  return list ? dmarc::Mode::kPublicSuffixList : dmarc::Mode::kTreeWalk;
+}
+
+}  // namespace
 
 Server::Server(Config config, runtime::Context* context)
     : config_(std::move(config)), context_(context) {}
@@ -24,10 +33,12 @@ absl::Status Server::Start() {
   executors_ = std::make_unique<net::ReactorPool>(
       net::ReactorPool::Options{.threads = config_.limits().threads(), .reactor = {}});
   GODWIT_RETURN_IF_ERROR(OpenDatabase());
+  GODWIT_RETURN_IF_ERROR(OpenReports());
   service_ = NewRpcService(Options(), {.resolver = resolver_.get(),
                                        .clock = context_->clock,
                                        .executors = executors_.get(),
                                        .keys = keys_.get(),
+                                       .counter = counter_.get(),
                                        .metrics = &metrics_});
 
   rpc::ServerOptions options;
@@ -38,6 +49,7 @@ absl::Status Server::Start() {
   admin::AddTo(context_, &options);
   GODWIT_ASSIGN_OR_RETURN(rpc_, rpc::Server::Start(std::move(options), {service_.get()}));
   context_->on_ready = [this](bool ready) { rpc_->SetServing(ready); };
+  if (reports_ != nullptr) base::SpawnOn(executors_->at(0), reports_->Run(executors_->at(0)));
   return absl::OkStatus();
 }
 
@@ -70,6 +82,45 @@ absl::Status Server::OpenResolver() {
   return absl::OkStatus();
 }
 
+absl::Status Server::OpenReports() {
+  const Reports& reports = config_.reports();
+  if (!config_.has_delivery_queue() || reports.send() == Reports::SEND_NO) return absl::OkStatus();
+  if (!reports.from().empty()) GODWIT_RETURN_IF_ERROR(AddressDomain(reports.from()).status());
+
+  EvaluationCounter::Options counting;
+  counting.counting.mode = ModeOf(config_);
+  counting.counting.spread = runtime::ToDuration(reports.spread());
+  counting.room = {.rows_of_period = reports.rows_of_report(),
+                   .rows = reports.rows(),
+                   .periods = reports.domains()};
+  counter_ = std::make_unique<EvaluationCounter>(counting, database_.get(), context_->clock);
+
+  outgoing::Sender::Options queue;
+  queue.queue.target = config_.delivery_queue().target();
+  queue.queue.daemon = "delivery-queue";
+  queue.queue.tls = runtime::MakeRpcTls(config_.rpc_tls());
+  queue.queue_deadline = runtime::ToDuration(config_.delivery_queue().deadline());
+  GODWIT_ASSIGN_OR_RETURN(queue_, outgoing::Sender::Create(std::move(queue)));
+
+  ReportSender::Options options;
+  options.mode = ModeOf(config_);
+  options.from = reports.from();
+  options.organization = reports.organization();
+  options.contact = reports.contact();
+  options.rows_of_report = reports.rows_of_report();
+  options.keep = runtime::ToDuration(reports.keep());
+  options.sign = Options().sign;
+  reports_ = std::make_unique<ReportSender>(std::move(options),
+                                            ReportSender::Parts{.pool = database_.get(),
+                                                                .resolver = resolver_.get(),
+                                                                .clock = context_->clock,
+                                                                .keys = keys_.get(),
+                                                                .queue = queue_.get(),
+                                                                .metrics = &metrics_},
+                                            base::RandomSource::System()->Token(20));
+  return absl::OkStatus();
+}
+
 RpcOptions Server::Options() const {
   RpcOptions options;
   options.concurrent_messages = config_.limits().concurrent_messages();
@@ -79,9 +130,7 @@ RpcOptions Server::Options() const {
   options.verify.dkim.max_signatures = config_.limits().dkim_signatures();
   options.sign.header_bytes = config_.limits().header_bytes();
   options.sign.lifetime = runtime::ToDuration(config_.signing().lifetime());
-  if (config_.dmarc().discovery() == Dmarc::DISCOVERY_PUBLIC_SUFFIX_LIST) {
-    options.verify.dmarc.mode = dmarc::Mode::kPublicSuffixList;
-  }
+  options.verify.dmarc.mode = ModeOf(config_);
   options.verify.trusted_sealers.assign(config_.trusted_arc_sealers().begin(),
                                         config_.trusted_arc_sealers().end());
   return options;

@@ -78,6 +78,13 @@ base::Task<absl::StatusOr<pb::VerifyResponse>> SendToVerify(pb::AuthVerifier::St
   co_return co_await stream->Finish();
 }
 
+base::Task<absl::StatusOr<pb::RecordResponse>> SendRecord(pb::AuthVerifier::Stub* stub,
+                                                          pb::RecordRequest request) {
+  auto response =
+      co_await rpc::Call(stub, &AsyncVerifier::Record, request, {.deadline = absl::Seconds(20)});
+  co_return response;
+}
+
 class World {
  public:
   World() : connection_(database_.Connect()), pool_(PoolOptions(database_)), keys_(&pool_) {
@@ -155,6 +162,16 @@ class World {
     return selectors;
   }
 
+  absl::StatusOr<pb::RecordResponse> Record(const pb::RecordRequest& request,
+                                            const std::string& daemon = "smtp-ingress") {
+    return base::RunBlocking(SendRecord(StubOf(daemon), request));
+  }
+  std::string Ask(const std::string& sql) const { return database_.Ask(sql); }
+  void AddRecord(const std::string& domain, const std::string& record) {
+    zone_.Add("_dmarc." + domain + " TXT \"" + record + "\"");
+    resolver_.Set(zone_);
+  }
+
   db::Connection& connection() { return *connection_; }
   absl::Time now() const { return now_; }
   std::string CaFile() const { return authority_.ca_file(); }
@@ -180,6 +197,7 @@ class World {
                                        .clock = base::Clock::System(),
                                        .executors = &executors_,
                                        .keys = &keys_,
+                                       .counter = &counter_,
                                        .metrics = &metrics_});
     rpc::ServerOptions server;
     server.address = "127.0.0.1:0";
@@ -197,6 +215,7 @@ class World {
   net::ReactorPool executors_{{.threads = 2, .reactor = {}}};
   db::Pool pool_;
   SigningKeys keys_;
+  EvaluationCounter counter_{{}, &pool_, base::Clock::System()};
   Metrics metrics_;
   std::unique_ptr<grpc::Service> service_;
   std::unique_ptr<rpc::Server> server_;
@@ -212,6 +231,37 @@ TEST_CASE("What is signed verifies, with every active key", "[auth-verifier][int
   CHECK(world.Verify(fields + kMessage).dmarc().from_domain() == "a.example");
   // Damage is seen: the test could fail.
   CHECK(world.Verify(fields + kMessage + "x").dkim(0).result() == pb::RESULT_FAIL);
+}
+
+TEST_CASE("RFC 9990: what became of a verified message is counted",
+          "[auth-verifier][integration]") {
+  World world;
+  CHECK(!world.Verify(kMessage).has_evaluation());
+  world.AddRecord("a.example", "v=DMARC1; p=reject; ruf=mailto:f@a.example; fo=0");
+  const pb::VerifyResponse verdict = world.Verify(kMessage);
+  REQUIRE(verdict.has_evaluation());
+  CHECK(verdict.evaluation().policy_domain() == "a.example");
+  CHECK(verdict.evaluation().requested() == pb::DmarcResult::DISPOSITION_REJECT);
+
+  pb::RecordRequest request;
+  for (int i = 0; i < 3; ++i) {
+    pb::RecordedMessage* message = request.add_messages();
+    *message->mutable_evaluation() = verdict.evaluation();
+    message->set_disposition(pb::DmarcResult::DISPOSITION_REJECT);
+    message->set_envelope_to("b.example");
+  }
+  CHECK(Must(world.Record(request)).dropped() == 0);
+  CHECK(world.Ask("SELECT header_from || ' ' || disposition || ' ' || failure || ' ' || messages "
+                  "FROM dmarc_rows") == "a.example reject 0 3");
+  CHECK(world.Ask("SELECT wanted FROM dmarc_periods") == "f");
+
+  CHECK(world.Record(request, "submission").status().code() == Code::kPermissionDenied);
+  pb::RecordRequest wrong;
+  wrong.add_messages();
+  CHECK(world.Record(wrong).status().code() == Code::kInvalidArgument);
+  for (int i = 0; i < 1001; ++i) *wrong.add_messages() = request.messages(0);
+  CHECK(world.Record(wrong).status().code() == Code::kInvalidArgument);
+  CHECK(world.Record({}).ok());
 }
 
 TEST_CASE("A message may come in pieces, or with its context", "[auth-verifier][integration]") {

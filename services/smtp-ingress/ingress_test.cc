@@ -329,6 +329,36 @@ TEST_CASE_METHOD(IngressFixture, "The internal listener takes mail from our daem
   }
 }
 
+TEST_CASE_METHOD(IngressFixture, "RFC 9990 §3.1: what became of a message is told for reports",
+                 "[smtp-ingress][component]") {
+  Start("policy: {dmarc_quarantine: accept}\n");
+  verifier.response.mutable_evaluation()->set_policy_domain("x.example");
+  verifier.response.mutable_evaluation()->set_source_ip("\x7f\0\0\1", 4);
+  verifier.refuse_records = 1;  // it is kept, and told again
+  SmtpClient client = Connect();
+  client.Reply();
+  FailDmarc(&verifier, pb::DmarcResult::DISPOSITION_REJECT);
+  CHECK(client.SendMessage("s@x.example", {"alice@y.example"}, kText).substr(0, 3) == "550");
+  FailDmarc(&verifier, pb::DmarcResult::DISPOSITION_QUARANTINE);
+  CHECK(client.SendMessage("s@x.example", {"alice@y.example"}, kText) == kAccepted);
+  verifier.response.mutable_dmarc()->set_result(pb::RESULT_TEMPERROR);
+  CHECK(client.SendMessage("s@x.example", {"alice@y.example"}, kText).substr(0, 3) == "451");
+  verifier.response.clear_evaluation();
+  verifier.response.mutable_dmarc()->set_result(pb::RESULT_PASS);
+  CHECK(client.SendMessage("s@x.example", {"alice@y.example"}, kText) == kAccepted);
+
+  server->Drain(absl::Seconds(5));
+  const auto recorded = verifier.AwaitRecorded(2);
+  REQUIRE(recorded.size() == 2);
+  CHECK(recorded[0].evaluation().policy_domain() == "x.example");
+  CHECK(recorded[0].disposition() == pb::DmarcResult::DISPOSITION_REJECT);
+  CHECK(recorded[0].override() == pb::RecordedMessage::OVERRIDE_UNSPECIFIED);
+  CHECK(recorded[0].envelope_to() == "y.example");
+  CHECK(recorded[1].disposition() == pb::DmarcResult::DISPOSITION_NONE);
+  CHECK(recorded[1].override() == pb::RecordedMessage::OVERRIDE_LOCAL_POLICY);
+  CHECK(recorded[1].comment() == "dmarc-quarantine");
+}
+
 TEST_CASE_METHOD(IngressFixture, "A hint goes to the gateway that watches the account",
                  "[smtp-ingress][component]") {
   const store::GatewayId id{7};

@@ -65,6 +65,10 @@ absl::Status Server::Start() {
   GODWIT_RETURN_IF_ERROR(store::AwaitSchema(pool_.get(), context_->clock));
   deliverer_ = std::make_unique<store::Deliverer>(pool_.get());
   GODWIT_ASSIGN_OR_RETURN(verifier_, VerifyClient::Create(MakeVerifyOptions(config_)));
+  EvaluationSender::Options evaluations;
+  evaluations.channel = MakeVerifyOptions(config_).channel;
+  GODWIT_ASSIGN_OR_RETURN(evaluations_,
+                          EvaluationSender::Create(std::move(evaluations), &metrics_));
   hint::HintSenderOptions hints;
   hints.tls = runtime::MakeRpcTls(config_.rpc_tls());
   hints.sent = metrics_.hints_sent;
@@ -79,12 +83,14 @@ absl::Status Server::Start() {
   services_.pool = pool_.get();
   services_.deliverer = deliverer_.get();
   services_.verifier = verifier_.get();
+  services_.evaluations = evaluations_.get();
   services_.hints = hints_.get();
   services_.memory = memory_.get();
   services_.metrics = &metrics_;
   GODWIT_RETURN_IF_ERROR(OpenListeners());
   GODWIT_RETURN_IF_ERROR(StartRpc());
   base::SpawnOn(reactors_->at(0), Background());
+  base::SpawnOn(reactors_->at(0), evaluations_->Run(reactors_->at(0)));
   return absl::OkStatus();
 }
 
@@ -178,8 +184,13 @@ base::Task<void> Server::Sweep() {
 absl::Status Server::Reload() { return certificates_.Check(); }
 
 void Server::Drain(absl::Duration grace) {
-  if (reactors_ == nullptr) return;
+  if (drained_ || reactors_ == nullptr) return;
+  drained_ = true;
   if (front_ != nullptr) front_->Drain(grace);
+  if (evaluations_ != nullptr) {
+    // For reports only: what can not be sent now is lost.
+    (void)reactors_->at(0)->RunUntilDone(evaluations_->Flush());
+  }
   reactors_->Stop();
 }
 

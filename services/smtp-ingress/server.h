@@ -54,9 +54,11 @@ class Server : public runtime::Service {
   std::unique_ptr<db::Pool> pool_;
   std::unique_ptr<store::Deliverer> deliverer_;
   std::unique_ptr<VerifyClient> verifier_;
+  std::unique_ptr<EvaluationSender> evaluations_;
   std::unique_ptr<hint::HintSender> hints_;
   std::unique_ptr<smtpd::Front> front_;
   std::unique_ptr<rpc::Server> rpc_;
+  bool drained_ = false;
 };
 
 }  // namespace godwit::smtp_ingress

@@ -191,6 +191,7 @@ base::Task<smtp::Reply> Transaction::Finish(smtp::EndData end) {
   Decision decision = Decide(verdict->evidence, services_->settings.decision);
   reason_ = decision.reason;
   services_->metrics->decisions.At({decision.reason}).Add();
+  TellEvaluation(*verdict, decision);
   if (decision.outcome == Outcome::kReject || decision.outcome == Outcome::kDefer) {
     co_return std::move(decision.reply);
   }
@@ -233,6 +234,19 @@ HeaderFacts Transaction::MakeHeaderFacts(const Verdict& verdict, const Decision&
   if (recipients_.size() == 1) received.recipient = recipients_.front();
   received.time = services_->clock->Now();
   return facts;
+}
+
+// RFC 9990 §3.1: all that was judged counts. What comes again is judged again.
+void Transaction::TellEvaluation(const Verdict& verdict, const Decision& decision) {
+  if (verdict.evaluation.empty() || verdict.evidence.own_message) return;
+  if (decision.outcome == Outcome::kDefer) return;
+  JudgedMessage judged = MakeJudged(verdict.evidence, decision);
+  judged.evaluation = verdict.evaluation;
+  judged.envelope_to = recipients_.front().domain;
+  for (const smtp::Address& recipient : recipients_) {
+    if (recipient.domain != judged.envelope_to) judged.envelope_to.clear();
+  }
+  services_->evaluations->Add(std::move(judged));
 }
 
 void Transaction::SendHints(const store::DeliveryResult& result) {

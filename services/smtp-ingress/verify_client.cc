@@ -43,6 +43,7 @@ Verdict FromProto(const pb::VerifyResponse& response) {
   verdict.authentication_results = response.authentication_results();
   verdict.received_spf = response.received_spf();
   if (response.iprev().result() == pb::RESULT_PASS) verdict.reverse_name = response.iprev().name();
+  if (response.has_evaluation()) verdict.evaluation = response.evaluation().SerializeAsString();
   return verdict;
 }
 

@@ -37,6 +37,8 @@ struct Verdict {
   std::string authentication_results;
   std::string received_spf;
   std::string reverse_name;  // of the client, confirmed; "" when there is none
+  // What reports tell of the message, for EvaluationSender: nobody else's business. "" for nothing.
+  std::string evaluation;
 };
 
 class VerifyCall {

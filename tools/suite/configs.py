@@ -108,6 +108,7 @@ def auth_verifier(suite):
         "certificates": _certificates(suite, "auth-verifier"),
         "dns": {"servers": [suite.dns], "trusted": True},
         "database": {"threads": 4},
+        "delivery_queue": {"target": suite.grpc("delivery-queue")},
     }
 
 
