@@ -7,6 +7,7 @@
 
 #include "libs/base/ascii.h"
 #include "libs/base/check.h"
+#include "libs/dmarc_report/attachment.h"
 #include "libs/dmarc_report/parse.h"
 #include "libs/dmarc_report/unpack.h"
 #include "libs/dmarc_report/write.h"
@@ -20,6 +21,8 @@ void CheckText(const std::string& text) {
 
 void Run(std::string_view file) {
   const UnpackLimits limits{.bytes = 1 << 20, .ratio = 400};
+  const absl::StatusOr<std::string> attached = AttachedReport(file);
+  GODWIT_CHECK(!attached.ok() || attached->size() <= file.size());
   const absl::StatusOr<std::string> xml = Unpack(file, limits);
   if (!xml.ok()) return;
   GODWIT_CHECK(xml->size() <= limits.bytes);

@@ -7,6 +7,7 @@
 #include <string>
 
 #include "libs/base/status.h"
+#include "libs/dmarc_report/attachment.h"
 #include "libs/dmarc_report/parse.h"
 #include "libs/dmarc_report/unpack.h"
 #include "libs/dmarc_report/write.h"
@@ -256,6 +257,33 @@ TEST_CASE("Texts from outside can not break the document", "[dmarc_report][unit]
   CHECK(Parsed(xml).org_name == report.org_name);
 }
 
+TEST_CASE("The report is found in the message around it", "[dmarc_report][unit]") {
+  const std::string begin =
+      "Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\n\r\ntext\r\n--b\r\n";
+  const std::string end = "\r\n--b--\r\n";
+  CHECK(AttachedReport(begin +
+                       "Content-Type: application/zip\r\n"
+                       "Content-Transfer-Encoding: base64\r\n\r\nUEsDBA==" +
+                       end)
+            .value() == "PK\x03\x04");
+  CHECK(AttachedReport(begin +
+                       "Content-Type: application/octet-stream\r\n"
+                       "Content-Disposition: attachment; filename=\"a!b!1!2.XML\"\r\n\r\n"
+                       "<feedback/>" +
+                       end)
+            .value() == "<feedback/>");
+  CHECK(AttachedReport("Content-Type: application/gzip\r\n\r\nabc").value() == "abc");
+  CHECK(AttachedReport(begin + "Content-Type: text/html\r\n\r\nx" + end).status().code() ==
+        absl::StatusCode::kNotFound);
+  CHECK(AttachedReport(begin +
+                       "Content-Type: message/rfc822\r\n\r\n"
+                       "Content-Type: application/gzip\r\n\r\nabc" +
+                       end)
+            .status()
+            .code() == absl::StatusCode::kNotFound);
+  CHECK(!AttachedReport("").ok());
+}
+
 TEST_CASE("RFC 9990 §3.5.2: names of files and subjects", "[dmarc_report][unit]") {
   CHECK(FileName("mail.receiver.example", "example.com", 1013662812, 1013749130, "") ==
         "mail.receiver.example!example.com!1013662812!1013749130.xml.gz");
@@ -282,6 +310,7 @@ TEST_CASE("A report message is the same each time, and its lines are short",
   CHECK(written.header.find("Subject: Report Domain: a.example\r\n Submitter: b.example\r\n") !=
         std::string::npos);
   CHECK(written.header.ends_with("\r\n\r\n"));
+  CHECK(AttachedReport(written.header + written.body).value() == message.packed);
   CHECK(written.body.find("filename=\"b.example!a.example!1790000000!1790086399!abc.xml.gz\"") !=
         std::string::npos);
   std::istringstream lines(written.header + written.body);

@@ -1,6 +1,7 @@
 // What DMARC reports are made from, and the sending of reports.
 
 #include "libs/store/dmarc_evaluations.h"
+#include "libs/store/dmarc_reports.h"
 #include "libs/store/report_sending.h"
 #include "libs/store/store_fixture.h"
 
@@ -114,6 +115,57 @@ TEST_CASE_METHOD(Fixture, "RFC 9991: what failure reports would tell is found",
   CHECK(failures[0].period.policy_domain == "a.example");
   CHECK(failures[0].row.failure == "d");
   CHECK(Must(ListDmarcFailures(*c, "z.example", 10)).empty());
+}
+
+TEST_CASE_METHOD(Fixture, "A report that came is kept once, for a while", "[store][integration]") {
+  ReceivedReport report;
+  report.domain = "b.example";
+  report.reporter = "receiver.example";
+  report.report_id = "id1";
+  report.begins = now - absl::Hours(24);
+  report.ends = now;
+  report.received = now;
+  report.messages = 7;
+  report.rows = {{.source_ip = "1234", .messages = 1, .disposition = "none"},
+                 {.source_ip = "5678", .messages = 6, .dkim = "pass"}};
+  CHECK(Must(StoreReceivedReport(*c, report, 2)) == ReportStored::kNew);
+  CHECK(Must(StoreReceivedReport(*c, report, 2)) == ReportStored::kDuplicate);
+  report.report_id = "id2";
+  CHECK(Must(StoreReceivedReport(*c, report, 2)) == ReportStored::kNew);
+  report.report_id = "id3";
+  CHECK(Must(StoreReceivedReport(*c, report, 2)) == ReportStored::kTooMany);
+  report.received += absl::Hours(24);
+  CHECK(Must(StoreReceivedReport(*c, report, 2)) == ReportStored::kNew);
+  ReceivedReport foreign = report;
+  foreign.domain = "other.example";
+  CHECK(StoreReceivedReport(*c, foreign, 2).status().code() ==
+        absl::StatusCode::kFailedPrecondition);
+
+  const auto list = Must(ListReceivedReports(*c, "b.example", 10));
+  REQUIRE(list.size() == 3);
+  CHECK((list[0].report_id == "id3" && list[0].messages == 7));
+  const ReceivedReport read = Must(GetReceivedReport(*c, list[0].number));
+  REQUIRE(read.rows.size() == 2);
+  CHECK((read.rows[0].source_ip == "5678" && read.rows[0].dkim == "pass"));
+  CHECK(GetReceivedReport(*c, 999).status().code() == absl::StatusCode::kNotFound);
+  CHECK(Must(ListReceivedReports(*c, "other.example", 10)).empty());
+
+  CHECK(Must(SweepReceivedReports(*c, now + absl::Seconds(1), 10)) == 2);
+  CHECK(Must(ListReceivedReports(*c, "", 10)).size() == 1);
+  CHECK(database.Ask("SELECT count(*) FROM dmarc_report_rows") == "2");
+}
+
+TEST_CASE_METHOD(Fixture, "Addresses are marked for reports", "[store][integration]") {
+  auto ingress = database.Connect("godwit_smtp_ingress");
+  CHECK(Must(ListReportAddresses(*ingress)).empty());
+  MustOk(SetReportAddress(*connection, "Alice", "B.example", true));
+  CHECK(Must(ListReportAddresses(*ingress)) == std::vector<std::string>{"alice@b.example"});
+  MustOk(SetReportAddress(*connection, "alice", "b.example", false));
+  CHECK(Must(ListReportAddresses(*ingress)).empty());
+  CHECK(SetReportAddress(*connection, "nobody", "b.example", true).code() ==
+        absl::StatusCode::kNotFound);
+  CHECK(SetReportAddress(*ingress, "alice", "b.example", true).code() ==
+        absl::StatusCode::kPermissionDenied);
 }
 
 TEST_CASE_METHOD(Fixture, "One replica has the lease, until it is over", "[store][integration]") {

@@ -141,6 +141,10 @@ std::string Ascii(std::string_view text) {
   return ascii;
 }
 
+std::string Problem(const absl::Status& status) {
+  return Ascii(base::Message(status).substr(0, 200));
+}
+
 // True when the domain wants to know how its mail fares, and we can say it.
 bool IsReported(const mailauth::Verdict& verdict) {
   const dmarc::Result& dmarc = verdict.dmarc;
@@ -311,10 +315,12 @@ class RpcService : public pb::AuthVerifier::CallbackService {
 
     MessageCheck check(env_.resolver, env_.clock, options_.check, OptionsFor(envelope),
                        {.ip = *ip, .helo = envelope.helo(), .mail_from = envelope.mail_from()});
+    ReportIntake::Collector report(envelope.report_address() ? env_.intake : nullptr);
     while (true) {
       std::optional<pb::VerifyRequest> request = co_await reader->Next();
       if (!request) break;
       check.Feed(request->data());
+      report.Append(request->data());
     }
     if (reader->cancelled()) {
       co_await check.Abandon();
@@ -333,6 +339,14 @@ class RpcService : public pb::AuthVerifier::CallbackService {
     Fill(*verdict, response);
     if (env_.counter != nullptr && IsReported(*verdict)) {
       Fill(*verdict, *ip, response->mutable_evaluation());
+    }
+    if (envelope.report_address() && env_.intake != nullptr) {
+      const bool passed = verdict->dmarc.code == dmarc::ResultCode::kPass;
+      const std::string author = passed ? verdict->author_domain : std::string();
+      const absl::Status stored = co_await env_.intake->Store(&report, author);
+      CountReport(stored, trace);
+      response->mutable_report()->set_stored(stored.ok());
+      response->mutable_report()->set_problem(Problem(stored));
     }
     obs::Log(obs::Level::kDebug, "verdict",
              {{"trace", trace}, {"results", verdict->authentication_results}});
@@ -416,6 +430,12 @@ class RpcService : public pb::AuthVerifier::CallbackService {
                {{"trace", origin.trace}, {"caller", origin.caller}, {"reason", status}});
     }
     co_return status;
+  }
+
+  void CountReport(const absl::Status& stored, const std::string& trace) {
+    env_.metrics->received.At({stored.ok() ? "stored" : "refused"}).Add();
+    if (stored.ok()) return;
+    obs::Log(obs::Level::kInfo, "report not stored", {{"trace", trace}, {"reason", stored}});
   }
 
   void Count(const mailauth::Verdict& verdict) {

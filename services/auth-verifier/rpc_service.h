@@ -14,6 +14,7 @@
 #include "services/auth-verifier/message_check.h"
 #include "services/auth-verifier/message_signing.h"
 #include "services/auth-verifier/metrics.h"
+#include "services/auth-verifier/report_intake.h"
 #include "services/auth-verifier/signing_keys.h"
 
 namespace godwit::auth_verifier {
@@ -32,6 +33,7 @@ struct Environment {
   net::ReactorPool* executors = nullptr;  // where messages are hashed and signed
   SigningKeys* keys = nullptr;
   EvaluationCounter* counter = nullptr;  // null: no reports are made
+  ReportIntake* intake = nullptr;        // null: none are kept
   Metrics* metrics = nullptr;
 };
 

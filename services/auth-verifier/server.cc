@@ -39,6 +39,7 @@ absl::Status Server::Start() {
                                        .executors = executors_.get(),
                                        .keys = keys_.get(),
                                        .counter = counter_.get(),
+                                       .intake = intake_.get(),
                                        .metrics = &metrics_});
 
   rpc::ServerOptions options;
@@ -49,6 +50,7 @@ absl::Status Server::Start() {
   admin::AddTo(context_, &options);
   GODWIT_ASSIGN_OR_RETURN(rpc_, rpc::Server::Start(std::move(options), {service_.get()}));
   context_->on_ready = [this](bool ready) { rpc_->SetServing(ready); };
+  base::SpawnOn(executors_->at(0), intake_->Run(executors_->at(0)));
   if (reports_ != nullptr) base::SpawnOn(executors_->at(0), reports_->Run(executors_->at(0)));
   return absl::OkStatus();
 }
@@ -84,6 +86,10 @@ absl::Status Server::OpenResolver() {
 
 absl::Status Server::OpenReports() {
   const Reports& reports = config_.reports();
+  ReportIntake::Options intake;
+  intake.reports_a_day = reports.received_a_day();
+  intake.keep = runtime::ToDuration(reports.keep_received());
+  intake_ = std::make_unique<ReportIntake>(intake, database_.get(), context_->clock);
   if (!config_.has_delivery_queue() || reports.send() == Reports::SEND_NO) return absl::OkStatus();
   if (!reports.from().empty()) GODWIT_RETURN_IF_ERROR(AddressDomain(reports.from()).status());
 

@@ -50,6 +50,7 @@ class Server : public runtime::Service {
   std::unique_ptr<net::ReactorPool> executors_;
   std::unique_ptr<db::Pool> database_;
   std::unique_ptr<SigningKeys> keys_;
+  std::unique_ptr<ReportIntake> intake_;
   // Null where no reports are made.
   std::unique_ptr<EvaluationCounter> counter_;
   std::unique_ptr<outgoing::Sender> queue_;

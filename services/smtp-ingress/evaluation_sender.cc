@@ -37,6 +37,7 @@ pb::RecordRequest MakeRequest(const std::vector<JudgedMessage>& messages) {
     if (message.overridden) out->set_override(pb::RecordedMessage::OVERRIDE_LOCAL_POLICY);
     out->set_comment(message.comment);
     out->set_envelope_to(message.envelope_to);
+    out->set_to_report_address(message.to_report_address);
   }
   return request;
 }

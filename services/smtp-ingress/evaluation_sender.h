@@ -32,6 +32,7 @@ struct JudgedMessage {
   bool overridden = false;
   std::string comment = {};
   std::string envelope_to = {};  // domain; "" for several
+  bool to_report_address = false;
 };
 
 // What DMARC did to a message, and whether by our own rules.

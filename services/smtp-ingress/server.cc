@@ -84,6 +84,8 @@ absl::Status Server::Start() {
   services_.deliverer = deliverer_.get();
   services_.verifier = verifier_.get();
   services_.evaluations = evaluations_.get();
+  services_.report_addresses = &report_addresses_;
+  GODWIT_RETURN_IF_ERROR(reactors_->at(0)->RunUntilDone(report_addresses_.Refresh(pool_.get())));
   services_.hints = hints_.get();
   services_.memory = memory_.get();
   services_.metrics = &metrics_;
@@ -160,6 +162,7 @@ base::Task<void> Server::Background() {
   for (;;) {
     const bool running = co_await reactors_->at(0)->Sleep(kSweepInterval);
     if (!running) co_return;
+    (void)co_await report_addresses_.Refresh(pool_.get());  // those of before will do
     co_await Sweep();
   }
 }

@@ -18,6 +18,7 @@
 #include "services/smtp-ingress/evaluation_sender.h"
 #include "services/smtp-ingress/metrics.h"
 #include "services/smtp-ingress/recipient.h"
+#include "services/smtp-ingress/report_addresses.h"
 #include "services/smtp-ingress/verify_client.h"
 
 namespace godwit::smtp_ingress {
@@ -42,6 +43,7 @@ struct Services {
   store::Deliverer* deliverer = nullptr;
   VerifyClient* verifier = nullptr;
   EvaluationSender* evaluations = nullptr;
+  const ReportAddresses* report_addresses = nullptr;
   hint::HintSender* hints = nullptr;
   smtpd::MemoryBudget* memory = nullptr;  // of the messages of all connections
   Metrics* metrics = nullptr;

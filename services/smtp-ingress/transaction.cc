@@ -122,6 +122,10 @@ base::Task<smtp::Reply> Transaction::BeginData() {
   envelope.helo = client_.greeting_name;
   envelope.mail_from = mail_.reverse_path.ToString();
   envelope.internal_hop = internal_;
+  for (const smtp::Address& recipient : recipients_) {
+    report_address_ = report_address_ || services_->report_addresses->Contains(recipient);
+  }
+  envelope.report_address = report_address_;
   verify_ = services_->verifier->Begin(envelope, id_);
   delivery_ = std::make_unique<MessageDelivery>(services_, copies_.front().account);
   (void)co_await verify_->Start();  // what went wrong is seen at its end
@@ -220,6 +224,7 @@ HeaderFacts Transaction::MakeHeaderFacts(const Verdict& verdict, const Decision&
   facts.authentication_results = verdict.authentication_results;
   facts.received_spf = verdict.received_spf;
   facts.reason = decision.reason;
+  facts.report = verdict.report;
   facts.origin = mail_.parameters.origin;
   smtp::ReceivedField& received = facts.received;
   received.greeting_name = client_.greeting_name;
@@ -242,6 +247,7 @@ void Transaction::TellEvaluation(const Verdict& verdict, const Decision& decisio
   if (decision.outcome == Outcome::kDefer) return;
   JudgedMessage judged = MakeJudged(verdict.evidence, decision);
   judged.evaluation = verdict.evaluation;
+  judged.to_report_address = report_address_;
   judged.envelope_to = recipients_.front().domain;
   for (const smtp::Address& recipient : recipients_) {
     if (recipient.domain != judged.envelope_to) judged.envelope_to.clear();

@@ -69,6 +69,7 @@ class Transaction : public smtpd::Transaction {
   absl::flat_hash_set<int64_t> accounts_;  // of copies_
   std::unique_ptr<VerifyCall> verify_;
   std::unique_ptr<MessageDelivery> delivery_;
+  bool report_address_ = false;  // a recipient takes reports
   std::string pending_;
   smtpd::MemoryShare pending_memory_;
   bool gave_way_ = false;

@@ -1,4 +1,4 @@
-// godwitctl dmarc ...: the aggregate reports that we send.
+// godwitctl dmarc ...: the aggregate reports that we send, and those that we get.
 
 #include <boost/json/array.hpp>
 #include <boost/json/object.hpp>
@@ -13,6 +13,7 @@
 #include "libs/base/status.h"
 #include "libs/idna/domain.h"
 #include "libs/store/dmarc_evaluations.h"
+#include "libs/store/dmarc_reports.h"
 #include "libs/store/report_sending.h"
 #include "tools/godwitctl/commands.h"
 #include "tools/godwitctl/database.h"
@@ -70,6 +71,86 @@ absl::StatusOr<Report> Outgoing(db::Connection& connection, const Invocation& in
                     {"dropped", period.dropped},
                     {"sent_to", std::move(sent)},
                     {"outcome", period.outcome}});
+  }
+  return Report(table.ToString(), std::move(json));
+}
+
+boost::json::object ToJson(const store::ReceivedReport& report) {
+  return {{"number", report.number},       {"domain", report.domain},
+          {"reporter", report.reporter},   {"organization", report.organization},
+          {"report_id", report.report_id}, {"begins", JsonTime(report.begins)},
+          {"ends", JsonTime(report.ends)}, {"received", JsonTime(report.received)},
+          {"policy", report.policy},       {"errors", report.errors},
+          {"messages", report.messages},   {"failed", report.failed}};
+}
+
+absl::StatusOr<Report> Received(db::Connection& connection, const Invocation& in) {
+  GODWIT_ASSIGN_OR_RETURN(const std::string domain, WantedDomain(in));
+  GODWIT_ASSIGN_OR_RETURN(const auto reports,
+                          store::ListReceivedReports(connection, domain, kMost));
+  Table table({"NUMBER", "DOMAIN", "REPORTER", "FROM (UTC)", "TO", "MESSAGES", "FAILED"});
+  boost::json::array json;
+  for (const store::ReceivedReport& report : reports) {
+    table.Add({std::to_string(report.number), report.domain, report.reporter, Time(report.begins),
+               Time(report.ends), std::to_string(report.messages), std::to_string(report.failed)});
+    json.push_back(ToJson(report));
+  }
+  return Report(table.ToString(), std::move(json));
+}
+
+absl::StatusOr<Report> ShowReceived(db::Connection& connection, const Invocation& in) {
+  const auto number = base::ParseDecimal(in.argument("NUMBER"));
+  if (!number || *number > INT64_MAX) return base::InvalidArgument("NUMBER is a number");
+  GODWIT_ASSIGN_OR_RETURN(const auto report,
+                          store::GetReceivedReport(connection, static_cast<int64_t>(*number)));
+  Table table({"SOURCE", "MESSAGES", "DISPOSITION", "DKIM", "SPF", "FROM", "ENVELOPE"});
+  boost::json::object json = ToJson(report);
+  boost::json::array rows;
+  for (const store::ReceivedReportRow& row : report.rows) {
+    const std::string source =
+        base::IpAddress::FromBytes(row.source_ip).value_or(base::IpAddress()).ToString();
+    table.Add({source, std::to_string(row.messages), row.disposition, row.dkim, row.spf,
+               row.header_from, row.envelope_from});
+    rows.push_back({{"source", source},
+                    {"messages", row.messages},
+                    {"disposition", row.disposition},
+                    {"dkim", row.dkim},
+                    {"spf", row.spf},
+                    {"header_from", row.header_from},
+                    {"envelope_from", row.envelope_from},
+                    {"reasons", row.reasons},
+                    {"dkim_results", row.dkim_results},
+                    {"spf_results", row.spf_results}});
+  }
+  json["rows"] = std::move(rows);
+  const std::string head = "About " + report.domain + " (" + report.policy + "), from " +
+                           report.organization + " (" + report.reporter + "), id " +
+                           report.report_id + "\n";
+  return Report(head + table.ToString(), std::move(json));
+}
+
+absl::StatusOr<Report> MarkAddress(db::Connection& connection, const Invocation& in) {
+  const std::string& address = in.argument("ADDRESS");
+  const size_t at = address.rfind('@');
+  const auto domain =
+      at == std::string::npos ? std::nullopt : idna::ToAscii(address.substr(at + 1));
+  if (!domain) return base::InvalidArgument(address + " is no address");
+  const bool off = in.has("off");
+  GODWIT_RETURN_IF_ERROR(store::SetReportAddress(connection, address.substr(0, at), *domain, !off));
+  return Report::Done(off ? "Mail to " + address + " is mail from now on."
+                          : "Reports in mail to " + address +
+                                " are kept from now on (within a minute). Name it in the DMARC "
+                                "records of your domains: rua=mailto:" +
+                                address);
+}
+
+absl::StatusOr<Report> Addresses(db::Connection& connection, const Invocation&) {
+  GODWIT_ASSIGN_OR_RETURN(const auto addresses, store::ListReportAddresses(connection));
+  Table table({"ADDRESS"});
+  boost::json::array json;
+  for (const std::string& address : addresses) {
+    table.Add({address});
+    json.emplace_back(address);
   }
   return Report(table.ToString(), std::move(json));
 }
@@ -150,6 +231,19 @@ std::vector<Command> DmarcCommands() {
        {domain},
        "Lists the aggregate reports that wait or went, the youngest first.",
        WithDatabase(Outgoing)},
+      {"dmarc address",
+       {"ADDRESS"},
+       {{"off", "", "no more"}},
+       "Keeps the reports that come as mail to an address of ours; the mail is delivered as "
+       "before.",
+       WithDatabase(MarkAddress)},
+      {"dmarc addresses", {}, {}, "Lists these addresses.", WithDatabase(Addresses)},
+      {"dmarc reports",
+       {},
+       {domain},
+       "Lists the aggregate reports that others sent us, the youngest first.",
+       WithDatabase(Received)},
+      {"dmarc report", {"NUMBER"}, {}, "Shows one of them.", WithDatabase(ShowReceived)},
       {"dmarc failures",
        {},
        {domain},

@@ -7,7 +7,10 @@
 #include <vector>
 
 #include "absl/time/clock.h"
+#include "libs/base/random.h"
+#include "libs/store/admin.h"
 #include "libs/store/dmarc_evaluations.h"
+#include "libs/store/dmarc_reports.h"
 #include "libs/store/report_sending.h"
 #include "libs/testing/scratch_database.h"
 #include "tools/godwitctl/command_line.h"
@@ -47,6 +50,31 @@ TEST_CASE_METHOD(Fixture, "Destinations are suppressed and get reports again",
   CHECK(Run({"dmarc", "suppress", "a.example"}) == 1);
   CHECK(Run({"dmarc", "suppress", "x@"}) == 1);
   CHECK(Run({"dmarc", "suppress", "x@a.example", "--days", "0"}) == 1);
+}
+
+TEST_CASE_METHOD(Fixture, "Reports that came are listed and shown", "[godwitctl][integration]") {
+  REQUIRE(store::AddDomain(*connection, "b.example", absl::Now()).ok());
+  REQUIRE(store::AddAccount(*connection, "r@b.example", base::RandomSource::System(), absl::Now())
+              .ok());
+  CHECK(Run({"dmarc", "address", "R@B.example"}) == 0);
+  CHECK(store::ListReportAddresses(*connection).value().size() == 1);
+  CHECK(Run({"dmarc", "addresses"}) == 0);
+  CHECK(Run({"dmarc", "address", "r@b.example", "--off"}) == 0);
+  CHECK(store::ListReportAddresses(*connection).value().empty());
+  CHECK(Run({"dmarc", "address", "x@b.example"}) == 1);
+  CHECK(Run({"dmarc", "address", "x"}) == 1);
+  store::ReceivedReport report;
+  report.domain = "b.example";
+  report.received = absl::Now();
+  report.begins = report.ends = report.received;
+  report.rows = {{.source_ip = "1234", .messages = 2}};
+  REQUIRE(store::StoreReceivedReport(*connection, report, 10).ok());
+  CHECK(Run({"dmarc", "reports"}) == 0);
+  CHECK(Run({"dmarc", "reports", "--domain", "b.example", "--json"}) == 0);
+  CHECK(Run({"dmarc", "report", "1"}) == 0);
+  CHECK(Run({"dmarc", "report", "1", "--json"}) == 0);
+  CHECK(Run({"dmarc", "report", "2"}) == 1);
+  CHECK(Run({"dmarc", "report", "x"}) == 1);
 }
 
 TEST_CASE_METHOD(Fixture, "What is to be reported is listed", "[godwitctl][integration]") {
