@@ -185,7 +185,7 @@ std::optional<Destination> ParseReportUri(std::string_view uri, Mode mode) {
   const size_t at = address->rfind('@');
   if (at == address->npos || !IsDotAtom(address->substr(0, at))) return std::nullopt;
   const auto domain = idna::ToAscii(address->substr(at + 1));
-  if (!domain || !idna::IsDnsName(*domain)) return std::nullopt;
+  if (!domain || !idna::IsHostName(*domain)) return std::nullopt;
   destination.domain = *domain;
   destination.address = address->substr(0, at + 1) + *domain;
   return destination;

@@ -130,7 +130,7 @@ TEST_CASE("What is no report is refused, with a reason", "[dmarc_report][unit]")
   };
   const auto row = GENERATE(values<Row>({
       {"", "no element found"},
-      {"hello", "not well-formed"},
+      {"hello", "syntax error"},
       {"<html/>", "not a DMARC report"},
       {"<feedback>", "no element found"},
       {"<feedback/>", "no date range"},
