@@ -42,7 +42,7 @@ class DmarcReports(harness.SuiteCase):
         for path in glob.glob(os.path.join(self.suite.dir, "capture", "*.eml")):
             with open(path, "rb") as source:
                 parsed = email.message_from_bytes(source.read(), policy=email.policy.default)
-            if parsed["To"] == "<r@reporter.test>":
+            if "r@reporter.test" in parsed["To"]:
                 return parsed
         return None
 
