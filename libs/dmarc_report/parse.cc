@@ -75,7 +75,10 @@ class Reader {
   }
   template <typename T>
   void Append(std::vector<T>* list) {
-    if (list->size() >= limits_.results) return Fail(base::ResourceExhausted("too many results"));
+    // An empty element has 7 octets, and what is kept of it twenty times as many.
+    if (list->size() >= limits_.results || ++results_ > limits_.results_in_all) {
+      return Fail(base::ResourceExhausted("too many results"));
+    }
     list->emplace_back();
   }
 
@@ -87,6 +90,7 @@ class Reader {
   std::string text_;
   bool leaf_ = false;  // nothing has been opened inside the innermost element
   Report report_;
+  size_t results_ = 0;
   bool have_begin_ = false;
   bool have_end_ = false;
 };

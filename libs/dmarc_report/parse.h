@@ -23,7 +23,8 @@ struct ParseLimits {
   size_t xml_bytes = 16 << 20;
   size_t depth = 32;
   size_t records = 20'000;
-  size_t results = 200;       // signatures, SPF results, reasons and errors, each, of one record
+  size_t results = 200;  // signatures, SPF results, reasons and errors, each, of one record
+  size_t results_in_all = 100'000;
   size_t text_bytes = 4'096;  // of one element
 };
 

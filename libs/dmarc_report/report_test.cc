@@ -178,6 +178,11 @@ TEST_CASE("Bounds of a report: size, depth, records, results, text", "[dmarc_rep
   CHECK(code(Minimal(record + record), {.records = 1}) == absl::StatusCode::kResourceExhausted);
   const std::string dkim = "<record><auth_results><dkim/><dkim/></auth_results></record>";
   CHECK(code(Minimal(dkim), {.results = 1}) == absl::StatusCode::kResourceExhausted);
+  const std::string spf =
+      "<record><row><source_ip>192.0.2.1</source_ip></row><auth_results><spf/></auth_results></"
+      "record>";
+  CHECK(code(Minimal(spf + spf), {.results_in_all = 2}) == absl::StatusCode::kOk);
+  CHECK(code(Minimal(spf + spf), {.results_in_all = 1}) == absl::StatusCode::kResourceExhausted);
   CHECK(code(Minimal("<x>" + std::string(5000, 'x') + "</x>"), {}) ==
         absl::StatusCode::kResourceExhausted);
   std::string deep;
