@@ -32,7 +32,7 @@ class ReportIntake {
  public:
   struct Options {
     size_t message_bytes = 12 << 20;
-    int at_once = 8;               // messages that are collected
+    int at_once = 4;               // messages that are collected
     int64_t reports_a_day = 1000;  // of a domain of ours
     absl::Duration keep = absl::Hours(400 * 24);
   };
