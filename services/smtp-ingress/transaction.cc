@@ -195,11 +195,16 @@ base::Task<smtp::Reply> Transaction::Finish(smtp::EndData end) {
   Decision decision = Decide(verdict->evidence, services_->settings.decision);
   reason_ = decision.reason;
   services_->metrics->decisions.At({decision.reason}).Add();
-  TellEvaluation(*verdict, decision);
-  if (decision.outcome == Outcome::kReject || decision.outcome == Outcome::kDefer) {
-    co_return std::move(decision.reply);
+  JudgedMessage judged = Judged(*verdict, decision);
+  if (decision.outcome == Outcome::kDefer) co_return std::move(decision.reply);
+  smtp::Reply reply = std::move(decision.reply);
+  if (decision.outcome != Outcome::kReject) {
+    reply = co_await Deliver(*std::move(verdict), std::move(decision));
   }
-  smtp::Reply reply = co_await Deliver(*std::move(verdict), std::move(decision));
+  // What comes again is judged again.
+  if (!judged.evaluation.empty() && reply.code / 100 != 4) {
+    services_->evaluations->Add(std::move(judged));
+  }
   co_return reply;
 }
 
@@ -241,18 +246,16 @@ HeaderFacts Transaction::MakeHeaderFacts(const Verdict& verdict, const Decision&
   return facts;
 }
 
-// RFC 9990 §3.1: all that was judged counts. What comes again is judged again.
-void Transaction::TellEvaluation(const Verdict& verdict, const Decision& decision) {
-  if (verdict.evaluation.empty() || verdict.evidence.own_message) return;
-  if (decision.outcome == Outcome::kDefer) return;
+// RFC 9990 §3.1: all that was judged counts, whatever became of it afterwards.
+JudgedMessage Transaction::Judged(const Verdict& verdict, const Decision& decision) const {
   JudgedMessage judged = MakeJudged(verdict.evidence, decision);
-  judged.evaluation = verdict.evaluation;
+  if (!verdict.evidence.own_message) judged.evaluation = verdict.evaluation;
   judged.to_report_address = report_address_;
   judged.envelope_to = recipients_.front().domain;
   for (const smtp::Address& recipient : recipients_) {
     if (recipient.domain != judged.envelope_to) judged.envelope_to.clear();
   }
-  services_->evaluations->Add(std::move(judged));
+  return judged;
 }
 
 void Transaction::SendHints(const store::DeliveryResult& result) {

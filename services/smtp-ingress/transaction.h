@@ -53,7 +53,8 @@ class Transaction : public smtpd::Transaction {
   base::Task<smtp::Reply> Finish(smtp::EndData end);
   base::Task<smtp::Reply> Deliver(Verdict verdict, Decision decision);
   HeaderFacts MakeHeaderFacts(const Verdict& verdict, const Decision& decision) const;
-  void TellEvaluation(const Verdict& verdict, const Decision& decision);
+  // For DMARC reports; without an evaluation when there is nothing to tell.
+  JudgedMessage Judged(const Verdict& verdict, const Decision& decision) const;
   void SendHints(const store::DeliveryResult& result);
   void LogMessage(const smtp::Reply& reply, uint64_t size) const;
   // False, and nothing is added, when it would be too many copies.
