@@ -54,6 +54,7 @@ class Evaluation {
       : input_(input), options_(options), answers_(answers) {}
 
   base::DnsStep<Result> Run();
+  base::DnsStep<std::optional<std::string>> Organizational(const std::string& domain);
 
  private:
   const base::DnsAnswer* Ask(const std::string& name, base::DnsType type);
@@ -287,6 +288,17 @@ base::DnsStep<Result> Evaluation::Run() {
   return result_;
 }
 
+base::DnsStep<std::optional<std::string>> Evaluation::Organizational(const std::string& domain) {
+  // RFC 7489 §3.2 needs the list only.
+  if (options_.mode == Mode::kPublicSuffixList) {
+    return std::optional<std::string>(OrganizationalDomainByList(domain));
+  }
+  const Walk walk = TreeWalk(domain);
+  if (walk.pending) return std::vector<base::DnsQuestion>(missing_.begin(), missing_.end());
+  if (walk.temp_error) return std::optional<std::string>();
+  return std::optional<std::string>(walk.organizational_domain);
+}
+
 }  // namespace
 
 std::string_view ResultName(ResultCode code) {
@@ -335,6 +347,13 @@ std::vector<base::DnsQuestion> EarlyQuestions(std::string_view author_domain,
 base::DnsStep<Result> Evaluate(const Input& input, const Options& options,
                                const base::DnsAnswers& answers) {
   return Evaluation(input, options, answers).Run();
+}
+
+base::DnsStep<std::optional<std::string>> OrganizationalDomain(const std::string& domain,
+                                                               const Options& options,
+                                                               const base::DnsAnswers& answers) {
+  const Input nobody;
+  return Evaluation(nobody, options, answers).Organizational(domain);
 }
 
 }  // namespace godwit::dmarc

@@ -15,6 +15,7 @@
 // disposition is only ever stricter than none when result is kFail.
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -83,6 +84,12 @@ std::vector<base::DnsQuestion> EarlyQuestions(std::string_view author_domain,
 
 base::DnsStep<Result> Evaluate(const Input& input, const Options& options,
                                const base::DnsAnswers& answers);
+
+// The organizational domain of `domain` (A-labels, lower case): RFC 9989 §4.10.2 or RFC 7489 §3.2,
+// by the mode. nullopt: no answer from DNS now.
+base::DnsStep<std::optional<std::string>> OrganizationalDomain(const std::string& domain,
+                                                               const Options& options,
+                                                               const base::DnsAnswers& answers);
 
 // The names of a tree walk from `domain`, longest first, at most eight (RFC 9989 §4.10).
 std::vector<std::string> TreeWalkNames(std::string_view domain);

@@ -86,7 +86,8 @@ queue::Ret ToProto(Return ret) {
 queue::Submission ToProto(const Message& message) {
   queue::Submission submission;
   submission.set_idempotency_key(message.idempotency_key);
-  submission.set_origin(queue::ORIGIN_SUBMISSION);
+  submission.set_origin(message.origin == Origin::kReport ? queue::ORIGIN_REPORT
+                                                          : queue::ORIGIN_SUBMISSION);
   submission.set_account_id(message.account);
   submission.set_client_address(message.client_address);
   submission.set_user(message.user);
@@ -114,12 +115,13 @@ class RpcSender : public Sender {
  public:
   RpcSender(std::shared_ptr<grpc::Channel> signer, std::shared_ptr<grpc::Channel> queue,
             Options options)
-      : options_(std::move(options)),
-        signer_(auth::AuthVerifier::NewStub(signer)),
-        queue_(queue::DeliveryQueue::NewStub(queue)) {}
+      : options_(std::move(options)), queue_(queue::DeliveryQueue::NewStub(queue)) {
+    if (signer != nullptr) signer_ = auth::AuthVerifier::NewStub(signer);
+  }
 
   base::Task<absl::StatusOr<std::string>> Sign(const Message* message, BodyFactory body,
                                                std::string trace) override {
+    if (signer_ == nullptr) co_return base::FailedPrecondition("nobody to sign");
     auto stream =
         SignStream::Open(signer_.get(), &auth::AuthVerifier::StubInterface::async_interface::Sign,
                          {.deadline = kLongest, .trace = std::move(trace)});
@@ -199,7 +201,10 @@ BodyFactory BodyInMemory(std::string_view body) {
 }
 
 absl::StatusOr<std::unique_ptr<Sender>> Sender::Create(Options options) {
-  GODWIT_ASSIGN_OR_RETURN(auto signer, rpc::Connect(options.signer));
+  std::shared_ptr<grpc::Channel> signer;
+  if (!options.signer.target.empty()) {
+    GODWIT_ASSIGN_OR_RETURN(signer, rpc::Connect(options.signer));
+  }
   GODWIT_ASSIGN_OR_RETURN(auto queue_channel, rpc::Connect(options.queue));
   return std::make_unique<RpcSender>(std::move(signer), std::move(queue_channel),
                                      std::move(options));

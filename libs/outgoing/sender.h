@@ -1,7 +1,7 @@
 #pragma once
 
-// Sender: how mail of our users leaves: signed by auth-verifier, then into delivery-queue. RPC
-// messages end here.
+// Sender: how mail of our users, and our reports, leave: signed by auth-verifier, then into
+// delivery-queue. RPC messages end here.
 //
 //   absl::StatusOr<std::string> signature = co_await sender->Sign(&message, body, trace);
 //   message.header.insert(0, *signature);
@@ -39,8 +39,12 @@ struct Recipient {
   std::string orcpt = {};  // RFC 3461 §4.2, as it came; "" none
 };
 
+// What delivery-queue is told: who the message is from.
+enum class Origin { kSubmission, kReport };
+
 struct Message {
-  int64_t account = 0;
+  Origin origin = Origin::kSubmission;
+  int64_t account = 0;         // 0 for a report
   std::string user;            // who authenticated
   std::string client_address;  // where from; "" unknown
   std::string from_address;    // of the From field: whose domain signs
@@ -88,7 +92,7 @@ class Sender {
                                                       std::string trace) = 0;
 
   struct Options {
-    rpc::ChannelOptions signer;
+    rpc::ChannelOptions signer;  // without a target: Sign() is FailedPrecondition
     // For each piece, and from the last one to the answer.
     absl::Duration sign_deadline = absl::Seconds(30);
     rpc::ChannelOptions queue;

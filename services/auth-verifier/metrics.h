@@ -55,6 +55,20 @@ struct Metrics {
                                 {{"algorithm", {"rsa-sha256", "ed25519-sha256"}}}};
   obs::Histogram sign_seconds{"godwit_auth_verifier_sign_seconds",
                               "From the last byte of a message to its signatures.", obs::kSeconds};
+  obs::CounterFamily evaluations{
+      "godwit_auth_verifier_evaluations_total",
+      "Messages that reports are to tell of, by whether they are counted "
+      "in a row of one or found no room.",
+      {{"outcome", {"counted", "dropped", "failed"}}}};
+  obs::CounterFamily reports{
+      "godwit_auth_verifier_reports_total",
+      "DMARC aggregate reports by what became of them at one address. Refused: by the receiver's "
+      "DNS "
+      "or the queue; later: it is tried again.",
+      {{"outcome", {"sent", "suppressed", "refused", "too_large", "later"}}}};
+  obs::CounterFamily received{"godwit_auth_verifier_reports_received_total",
+                              "Mail to report addresses by whether a DMARC report in it was kept.",
+                              {{"outcome", {"stored", "refused"}}}};
   obs::Gauge signing_domains{"godwit_auth_verifier_signing_domains",
                              "Domains whose keys are kept in memory."};
 };

@@ -1,8 +1,10 @@
 #include "services/auth-verifier/rpc_service.h"
 
 #include <atomic>
+#include <optional>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "libs/base/random.h"
 #include "libs/base/status.h"
@@ -16,6 +18,8 @@ namespace godwit::auth_verifier {
 namespace {
 
 namespace pb = ::godwit::auth_verifier::v1;
+
+constexpr int kMostRecorded = 1000;
 
 // The daemon that writes in the name of the suite itself.
 constexpr const char* kSuite = "delivery-queue";
@@ -166,6 +170,112 @@ void Fill(const dnsbl::Result& from, pb::DnsblResult* to) {
   to->set_problem(from.problem);
 }
 
+// The text of a record as ASCII: all that counts in it is.
+std::string Ascii(std::string_view text) {
+  std::string ascii(text);
+  for (char& c : ascii) {
+    if (static_cast<unsigned char>(c) < 0x20 || static_cast<unsigned char>(c) > 0x7e) c = '?';
+  }
+  return ascii;
+}
+
+std::string Problem(const absl::Status& status) {
+  return Ascii(base::Message(status).substr(0, 200));
+}
+
+// True when the domain wants to know how its mail fares, and we can say it.
+bool IsReported(const mailauth::Verdict& verdict) {
+  const dmarc::Result& dmarc = verdict.dmarc;
+  const bool judged =
+      dmarc.code == dmarc::ResultCode::kPass || dmarc.code == dmarc::ResultCode::kFail;
+  return judged && verdict.connection_checked &&
+         (!dmarc.parsed.rua.empty() || !dmarc.parsed.ruf.empty());
+}
+
+void Fill(const mailauth::Verdict& from, const base::IpAddress& source, pb::DmarcEvaluation* to) {
+  to->set_source_ip(std::string(source.bytes()));
+  to->set_policy_domain(from.dmarc.policy_domain);
+  to->set_record(Ascii(from.dmarc.record));
+  to->set_header_from(from.author_domain);
+  to->set_envelope_from(Ascii(from.mail_from_spf.domain));
+  to->set_result(ToProto(from.dmarc.code));
+  to->set_dkim_aligned(from.dmarc.dkim_aligned);
+  to->set_spf_aligned(from.dmarc.spf_aligned);
+  for (const dkim::SignatureResult& signature : from.dkim) {
+    pb::DmarcEvaluation::Dkim* dkim = to->add_dkim();
+    dkim->set_domain(Ascii(signature.domain));
+    dkim->set_selector(Ascii(signature.selector));
+    dkim->set_result(ToProto(signature.code));
+  }
+  to->set_spf_domain(Ascii(from.mail_from_spf.domain));
+  to->set_spf_result(ToProto(from.mail_from_spf.code));
+  to->set_policy(ToProto(from.dmarc.policy));
+  to->set_requested(ToProto(from.dmarc.disposition));
+}
+
+// The words of RFC 8601 §2.7.
+std::string_view ResultWord(pb::Result result) {
+  switch (result) {
+    case pb::RESULT_NONE: return "none";
+    case pb::RESULT_PASS: return "pass";
+    case pb::RESULT_FAIL: return "fail";
+    case pb::RESULT_SOFTFAIL: return "softfail";
+    case pb::RESULT_NEUTRAL: return "neutral";
+    case pb::RESULT_POLICY: return "policy";
+    case pb::RESULT_TEMPERROR: return "temperror";
+    case pb::RESULT_PERMERROR: return "permerror";
+    default: return "none";
+  }
+}
+
+dmarc::Policy FromProto(pb::DmarcResult::Disposition disposition) {
+  switch (disposition) {
+    case pb::DmarcResult::DISPOSITION_QUARANTINE: return dmarc::Policy::kQuarantine;
+    case pb::DmarcResult::DISPOSITION_REJECT: return dmarc::Policy::kReject;
+    default: return dmarc::Policy::kNone;
+  }
+}
+
+Override FromProto(pb::RecordedMessage::Override override) {
+  switch (override) {
+    case pb::RecordedMessage::OVERRIDE_LOCAL_POLICY: return Override::kLocalPolicy;
+    case pb::RecordedMessage::OVERRIDE_TRUSTED_FORWARDER: return Override::kTrustedForwarder;
+    case pb::RecordedMessage::OVERRIDE_MAILING_LIST: return Override::kMailingList;
+    case pb::RecordedMessage::OVERRIDE_OTHER: return Override::kOther;
+    default: return Override::kNone;
+  }
+}
+
+std::optional<ReportedMessage> FromProto(const pb::RecordedMessage& from) {
+  const pb::DmarcEvaluation& evaluation = from.evaluation();
+  const auto source = base::IpAddress::FromBytes(evaluation.source_ip());
+  if (!source || evaluation.policy_domain().empty()) return std::nullopt;
+  ReportedMessage message;
+  message.source = *source;
+  message.policy_domain = evaluation.policy_domain();
+  message.record = evaluation.record();
+  message.header_from = evaluation.header_from();
+  message.envelope_from = evaluation.envelope_from();
+  message.envelope_to = from.envelope_to();
+  message.result =
+      evaluation.result() == pb::RESULT_PASS ? dmarc::ResultCode::kPass : dmarc::ResultCode::kFail;
+  message.dkim_aligned = evaluation.dkim_aligned();
+  message.spf_aligned = evaluation.spf_aligned();
+  for (const pb::DmarcEvaluation::Dkim& dkim : evaluation.dkim()) {
+    message.dkim.push_back(
+        {dkim.domain(), dkim.selector(), std::string(ResultWord(dkim.result()))});
+  }
+  message.spf_domain = evaluation.spf_domain();
+  message.spf_result = ResultWord(evaluation.spf_result());
+  message.policy = FromProto(evaluation.policy());
+  message.requested = FromProto(evaluation.requested());
+  message.disposition = FromProto(from.disposition());
+  message.override = FromProto(from.override());
+  message.comment = from.comment();
+  message.to_report_address = from.to_report_address();
+  return message;
+}
+
 void Fill(const mailauth::Verdict& from, pb::VerifyResponse* to) {
   Fill(from.mail_from_spf, to->mutable_spf_mail_from());
   Fill(from.helo_spf, to->mutable_spf_helo());
@@ -231,6 +341,12 @@ class RpcService : public pb::AuthVerifier::CallbackService {
         });
   }
 
+  grpc::ServerUnaryReactor* Record(grpc::CallbackServerContext* context,
+                                   const pb::RecordRequest* request,
+                                   pb::RecordResponse* response) override {
+    return rpc::ServeUnary(context, env_.executors->Next(), RecordMessages(request, response));
+  }
+
  private:
   using VerifyReader = rpc::RequestReader<pb::VerifyRequest>;
   using SignReader = rpc::RequestReader<pb::SignRequest>;
@@ -266,10 +382,12 @@ class RpcService : public pb::AuthVerifier::CallbackService {
 
     MessageCheck check(env_.resolvers, env_.clock, options_.check, OptionsFor(envelope),
                        {.ip = *ip, .helo = envelope.helo(), .mail_from = envelope.mail_from()});
+    ReportIntake::Collector report(envelope.report_address() ? env_.intake : nullptr);
     while (true) {
       std::optional<pb::VerifyRequest> request = co_await reader->Next();
       if (!request) break;
       check.Feed(request->data());
+      report.Append(request->data());
     }
     if (reader->cancelled()) {
       co_await check.Abandon();
@@ -286,6 +404,17 @@ class RpcService : public pb::AuthVerifier::CallbackService {
     }
     Count(*verdict);
     Fill(*verdict, response);
+    if (env_.counter != nullptr && IsReported(*verdict)) {
+      Fill(*verdict, *ip, response->mutable_evaluation());
+    }
+    if (envelope.report_address() && env_.intake != nullptr) {
+      const bool passed = verdict->dmarc.code == dmarc::ResultCode::kPass;
+      const std::string author = passed ? verdict->author_domain : std::string();
+      const absl::Status stored = co_await env_.intake->Store(&report, author);
+      CountReport(stored, trace);
+      response->mutable_report()->set_stored(stored.ok());
+      response->mutable_report()->set_problem(Problem(stored));
+    }
     obs::Log(obs::Level::kDebug, "verdict",
              {{"trace", trace}, {"results", verdict->authentication_results}});
     co_return absl::OkStatus();
@@ -341,6 +470,28 @@ class RpcService : public pb::AuthVerifier::CallbackService {
     co_return absl::OkStatus();
   }
 
+  base::Task<absl::Status> RecordMessages(const pb::RecordRequest* request,
+                                          pb::RecordResponse* response) {
+    if (request->messages_size() > kMostRecorded) co_return base::InvalidArgument("too many");
+    if (env_.counter == nullptr || request->messages_size() == 0) co_return absl::OkStatus();
+    std::vector<ReportedMessage> messages;
+    for (const pb::RecordedMessage& each : request->messages()) {
+      std::optional<ReportedMessage> message = FromProto(each);
+      if (!message) co_return base::InvalidArgument("an evaluation that is none of ours");
+      messages.push_back(*std::move(message));
+    }
+    const auto given = static_cast<double>(messages.size());
+    absl::StatusOr<int64_t> dropped = co_await env_.counter->Add(std::move(messages));
+    if (!dropped.ok()) {
+      env_.metrics->evaluations.At({"failed"}).Add(given);
+      co_return dropped.status();
+    }
+    env_.metrics->evaluations.At({"dropped"}).Add(static_cast<double>(*dropped));
+    env_.metrics->evaluations.At({"counted"}).Add(given - static_cast<double>(*dropped));
+    response->set_dropped(*dropped);
+    co_return absl::OkStatus();
+  }
+
   base::Task<absl::Status> CountSigning(base::Task<absl::Status> work, Origin origin) {
     absl::Status status = co_await work;
     env_.metrics->signings.At({OutcomeOf(status, "signed")}).Add();
@@ -389,6 +540,12 @@ class RpcService : public pb::AuthVerifier::CallbackService {
              {{"trace", origin.trace}, {"caller", origin.caller}, {"reason", status}});
   }
 
+  void CountReport(const absl::Status& stored, const std::string& trace) {
+    env_.metrics->received.At({stored.ok() ? "stored" : "refused"}).Add();
+    if (stored.ok()) return;
+    obs::Log(obs::Level::kInfo, "report not stored", {{"trace", trace}, {"reason", stored}});
+  }
+
   void Count(const mailauth::Verdict& verdict) {
     env_.metrics->messages.At({"verdict"}).Add();
     env_.metrics->spf.At({spf::ResultName(verdict.mail_from_spf.code)}).Add();
@@ -414,7 +571,8 @@ class RpcService : public pb::AuthVerifier::CallbackService {
 rpc::Callers Callers() {
   return {{"/godwit.auth_verifier.v1.AuthVerifier/Verify", {"smtp-ingress", "webmail-api"}},
           {"/godwit.auth_verifier.v1.AuthVerifier/Sign", {"submission", "webmail-api", kSuite}},
-          {"/godwit.auth_verifier.v1.AuthVerifier/Seal", {"smtp-ingress", "delivery-queue"}}};
+          {"/godwit.auth_verifier.v1.AuthVerifier/Seal", {"smtp-ingress", "delivery-queue"}},
+          {"/godwit.auth_verifier.v1.AuthVerifier/Record", {"smtp-ingress"}}};
 }
 
 std::unique_ptr<grpc::Service> NewRpcService(RpcOptions options, Environment environment) {

@@ -1,7 +1,8 @@
 #pragma once
 
-// The gRPC face of auth-verifier: turns requests into a MessageCheck, a MessageSigning or a
-// MessageSealing, and their results into responses. Messages of the protocol stop here.
+// The gRPC face of auth-verifier: turns requests into a MessageCheck, a MessageSigning, a
+// MessageSealing or counted messages, and their results into responses. Messages of the protocol
+// stop here.
 
 #include <memory>
 
@@ -9,10 +10,12 @@
 #include "libs/mailauth/message_verifier.h"
 #include "libs/net/reactor.h"
 #include "libs/rpc/server.h"
+#include "services/auth-verifier/evaluation_counter.h"
 #include "services/auth-verifier/list_monitor.h"
 #include "services/auth-verifier/message_check.h"
 #include "services/auth-verifier/message_signing.h"
 #include "services/auth-verifier/metrics.h"
+#include "services/auth-verifier/report_intake.h"
 #include "services/auth-verifier/signing_keys.h"
 
 namespace godwit::auth_verifier {
@@ -31,6 +34,8 @@ struct Environment {
   const base::Clock* clock = nullptr;
   net::ReactorPool* executors = nullptr;  // where messages are hashed and signed
   SigningKeys* keys = nullptr;
+  EvaluationCounter* counter = nullptr;  // null: no reports are made
+  ReportIntake* intake = nullptr;        // null: none are kept
   Metrics* metrics = nullptr;
 };
 

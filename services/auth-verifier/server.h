@@ -11,11 +11,14 @@
 #include "libs/dns/cache.h"
 #include "libs/dns/cares_resolver.h"
 #include "libs/net/reactor.h"
+#include "libs/outgoing/sender.h"
 #include "libs/rpc/server.h"
 #include "libs/runtime/service_main.h"
 #include "services/auth-verifier/config.pb.h"
+#include "services/auth-verifier/evaluation_counter.h"
 #include "services/auth-verifier/list_monitor.h"
 #include "services/auth-verifier/metrics.h"
+#include "services/auth-verifier/report_sender.h"
 #include "services/auth-verifier/rpc_service.h"
 #include "services/auth-verifier/signing_keys.h"
 
@@ -37,6 +40,7 @@ class Server : public runtime::Service {
   absl::Status OpenDatabase();
   absl::Status OpenLists();
   base::Task<void> WatchLists();
+  absl::Status OpenReports();
   RpcOptions Options() const;
 
   const Config config_;
@@ -50,6 +54,11 @@ class Server : public runtime::Service {
   std::unique_ptr<net::ReactorPool> executors_;
   std::unique_ptr<db::Pool> database_;
   std::unique_ptr<SigningKeys> keys_;
+  std::unique_ptr<ReportIntake> intake_;
+  // Null where no reports are made.
+  std::unique_ptr<EvaluationCounter> counter_;
+  std::unique_ptr<outgoing::Sender> queue_;
+  std::unique_ptr<ReportSender> reports_;
   std::unique_ptr<grpc::Service> service_;
   std::unique_ptr<rpc::Server> rpc_;
 };

@@ -63,7 +63,8 @@ base::Task<absl::StatusOr<pb::SignResponse>> Send(pb::AuthVerifier::Stub* stub,
 }
 
 base::Task<absl::StatusOr<pb::VerifyResponse>> SendToVerify(pb::AuthVerifier::Stub* stub,
-                                                            std::string message) {
+                                                            std::string message,
+                                                            bool report_address = false) {
   auto stream = rpc::ClientStream<pb::VerifyRequest, pb::VerifyResponse>::Open(
       stub, &AsyncVerifier::Verify, {.deadline = absl::Seconds(20)});
   pb::VerifyRequest request;
@@ -71,6 +72,7 @@ base::Task<absl::StatusOr<pb::VerifyResponse>> SendToVerify(pb::AuthVerifier::St
   request.mutable_envelope()->set_helo("mx.a.example");
   request.mutable_envelope()->set_mail_from("alice@a.example");
   request.mutable_envelope()->set_authserv_id("mx.b.example");
+  request.mutable_envelope()->set_report_address(report_address);
   absl::Status sent = co_await stream->Write(request);
   if (sent.ok()) {
     request.set_data(message);
@@ -99,6 +101,13 @@ base::Task<absl::StatusOr<pb::SealResponse>> SendToSeal(pb::AuthVerifier::Stub* 
     sent = co_await stream->Write(request);
   }
   co_return co_await stream->Finish();
+}
+
+base::Task<absl::StatusOr<pb::RecordResponse>> SendRecord(pb::AuthVerifier::Stub* stub,
+                                                          pb::RecordRequest request) {
+  auto response =
+      co_await rpc::Call(stub, &AsyncVerifier::Record, request, {.deadline = absl::Seconds(20)});
+  co_return response;
 }
 
 class World {
@@ -163,8 +172,8 @@ class World {
     return Sign(account, from, chunks, daemon).status().code();
   }
 
-  pb::VerifyResponse Verify(const std::string& message) {
-    return Must(base::RunBlocking(SendToVerify(StubOf("smtp-ingress"), message)));
+  pb::VerifyResponse Verify(const std::string& message, bool report_address = false) {
+    return Must(base::RunBlocking(SendToVerify(StubOf("smtp-ingress"), message, report_address)));
   }
   absl::StatusOr<pb::SealResponse> Seal(const std::string& domain, const std::string& message,
                                         const std::string& daemon = "smtp-ingress") {
@@ -187,6 +196,15 @@ class World {
     resolver_.Set(zone_);
   }
   void CheckLists() { (void)base::RunBlocking(RunListCheck()); }
+  absl::StatusOr<pb::RecordResponse> Record(const pb::RecordRequest& request,
+                                            const std::string& daemon = "smtp-ingress") {
+    return base::RunBlocking(SendRecord(StubOf(daemon), request));
+  }
+  std::string Ask(const std::string& sql) const { return database_.Ask(sql); }
+  void AddRecord(const std::string& domain, const std::string& record) {
+    zone_.Add("_dmarc." + domain + " TXT \"" + record + "\"");
+    resolver_.Set(zone_);
+  }
 
   db::Connection& connection() { return *connection_; }
   absl::Time now() const { return now_; }
@@ -227,6 +245,8 @@ class World {
                                        .clock = base::Clock::System(),
                                        .executors = &executors_,
                                        .keys = &keys_,
+                                       .counter = &counter_,
+                                       .intake = &intake_,
                                        .metrics = &metrics_});
     rpc::ServerOptions server;
     server.address = "127.0.0.1:0";
@@ -244,6 +264,8 @@ class World {
   net::ReactorPool executors_{{.threads = 2, .reactor = {}}};
   db::Pool pool_;
   SigningKeys keys_;
+  ReportIntake intake_{{}, &pool_, base::Clock::System()};
+  EvaluationCounter counter_{{}, &pool_, base::Clock::System()};
   Metrics metrics_;
   ListMonitor lists_{OneList(), &resolver_, &metrics_};
   std::unique_ptr<grpc::Service> service_;
@@ -260,6 +282,76 @@ TEST_CASE("What is signed verifies, with every active key", "[auth-verifier][int
   CHECK(world.Verify(fields + kMessage).dmarc().from_domain() == "a.example");
   // Damage is seen: the test could fail.
   CHECK(world.Verify(fields + kMessage + "x").dkim(0).result() == pb::RESULT_FAIL);
+}
+
+TEST_CASE("RFC 9990: what became of a verified message is counted",
+          "[auth-verifier][integration]") {
+  World world;
+  CHECK(!world.Verify(kMessage).has_evaluation());
+  world.AddRecord("a.example", "v=DMARC1; p=reject; ruf=mailto:f@a.example; fo=0");
+  const pb::VerifyResponse verdict = world.Verify(kMessage);
+  REQUIRE(verdict.has_evaluation());
+  CHECK(verdict.evaluation().policy_domain() == "a.example");
+  CHECK(verdict.evaluation().requested() == pb::DmarcResult::DISPOSITION_REJECT);
+
+  pb::RecordRequest request;
+  for (int i = 0; i < 3; ++i) {
+    pb::RecordedMessage* message = request.add_messages();
+    *message->mutable_evaluation() = verdict.evaluation();
+    message->set_disposition(pb::DmarcResult::DISPOSITION_REJECT);
+    message->set_envelope_to("b.example");
+  }
+  CHECK(Must(world.Record(request)).dropped() == 0);
+  CHECK(world.Ask("SELECT header_from || ' ' || disposition || ' ' || failure || ' ' || messages "
+                  "FROM dmarc_rows") == "a.example reject 0 3");
+  CHECK(world.Ask("SELECT wanted FROM dmarc_periods") == "f");
+
+  CHECK(world.Record(request, "submission").status().code() == Code::kPermissionDenied);
+  pb::RecordRequest wrong;
+  wrong.add_messages();
+  CHECK(world.Record(wrong).status().code() == Code::kInvalidArgument);
+  for (int i = 0; i < 1001; ++i) *wrong.add_messages() = request.messages(0);
+  CHECK(world.Record(wrong).status().code() == Code::kInvalidArgument);
+  CHECK(world.Record({}).ok());
+}
+
+TEST_CASE("RFC 9990: a report that comes is kept, when its author passes",
+          "[auth-verifier][integration]") {
+  World world;
+  world.AddKey("a.example", "s1");
+  world.AddRecord("a.example", "v=DMARC1; p=reject");
+  const std::string report =
+      "<feedback><report_metadata><org_name>A</org_name><report_id>1</report_id><date_range>"
+      "<begin>1700000000</begin><end>1700086399</end></date_range></report_metadata>"
+      "<policy_published><domain>B.example</domain><p>none</p></policy_published>"
+      "<record><row><source_ip>192.0.2.1</source_ip><count>5</count><policy_evaluated>"
+      "<dkim>fail</dkim><spf>fail</spf></policy_evaluated></row></record></feedback>\r\n";
+  const auto message = [](const std::string& xml) {
+    return "From: <alice@a.example>\r\nContent-Type: text/xml\r\n\r\n" + xml;
+  };
+  const auto sign = [&](const std::string& text) {
+    return Must(world.Sign(world.alice, "alice@a.example", {text})) + text;
+  };
+  const std::string good = sign(message(report));
+  CHECK(!world.Verify(good).has_report());
+  CHECK(world.Verify(good, true).report().stored());
+  CHECK(world.Verify(good, true).report().stored());  // it came twice
+  CHECK(world.Ask("SELECT domain || ' ' || reporter || ' ' || policy || ' ' || messages || ' ' || "
+                  "failed FROM dmarc_reports") == "b.example a.example p=none 5 5");
+  CHECK(world.Ask("SELECT count(*) FROM dmarc_report_rows") == "1");
+
+  CHECK(world.Verify(message(report), true).report().problem() == "its author does not pass DMARC");
+  CHECK(world.Verify(sign(kMessage), true).report().problem() == "no report is attached");
+  CHECK(world.Verify(sign(message("<feedback>")), true).report().problem() ==
+        "no XML: no element found");
+  std::string foreign = report;
+  foreign.replace(foreign.find("B.example"), 9, "x.example");
+  CHECK(world.Verify(sign(message(foreign)), true).report().problem() == "x.example is not ours");
+  std::string future = report;
+  future.replace(future.find("1700086399"), 10, "4000000000");
+  CHECK(world.Verify(sign(message(future)), true).report().problem() ==
+        "the report is of the future");
+  CHECK(world.Ask("SELECT count(*) FROM dmarc_reports") == "1");
 }
 
 TEST_CASE("A message may come in pieces, or with its context", "[auth-verifier][integration]") {

@@ -4,6 +4,7 @@
 #include <fstream>
 
 #include "libs/store/delivery.h"
+#include "libs/store/dmarc_reports.h"
 #include "libs/store/watch.h"
 #include "services/smtp-ingress/ingress_fixture.h"
 
@@ -124,7 +125,12 @@ TEST_CASE_METHOD(IngressFixture, "RFC 8617 §7.2: a trusted forwarder's mail com
   client.Reply();
   FailDmarc(&verifier, pb::DmarcResult::DISPOSITION_REJECT);
   verifier.response.mutable_dmarc()->set_override_type("trusted_forwarder");
+  verifier.response.mutable_evaluation()->set_policy_domain("x.example");
   CHECK(client.SendMessage("s@x.example", {"alice@y.example"}, kText) == kAccepted);
+  const auto recorded = verifier.AwaitRecorded(1);
+  REQUIRE(recorded.size() == 1);
+  CHECK(recorded[0].disposition() == pb::DmarcResult::DISPOSITION_NONE);
+  CHECK(recorded[0].override() == pb::RecordedMessage::OVERRIDE_TRUSTED_FORWARDER);
   CHECK(Contains(OnlyMessage(alice), "X-Godwit-Reason: dmarc-overridden\r\n"));
 }
 
@@ -356,6 +362,58 @@ TEST_CASE_METHOD(IngressFixture, "The internal listener takes mail from our daem
     CHECK(client.Say("MAIL FROM:<a@x.example> XORIGIN=dsn") ==
           "555 5.5.4 Parameter not recognized");
   }
+}
+
+TEST_CASE_METHOD(IngressFixture, "RFC 9990 §3.1: what became of a message is told for reports",
+                 "[smtp-ingress][component]") {
+  Start("policy: {dmarc_quarantine: accept}\n");
+  verifier.response.mutable_evaluation()->set_policy_domain("x.example");
+  verifier.response.mutable_evaluation()->set_source_ip("\x7f\0\0\1", 4);
+  verifier.refuse_records = 1;  // it is kept, and told again
+  SmtpClient client = Connect();
+  client.Reply();
+  FailDmarc(&verifier, pb::DmarcResult::DISPOSITION_REJECT);
+  CHECK(client.SendMessage("s@x.example", {"alice@y.example"}, kText).substr(0, 3) == "550");
+  FailDmarc(&verifier, pb::DmarcResult::DISPOSITION_QUARANTINE);
+  CHECK(client.SendMessage("s@x.example", {"alice@y.example"}, kText) == kAccepted);
+  verifier.response.mutable_dmarc()->set_result(pb::RESULT_TEMPERROR);
+  CHECK(client.SendMessage("s@x.example", {"alice@y.example"}, kText).substr(0, 3) == "451");
+  verifier.response.clear_evaluation();
+  verifier.response.mutable_dmarc()->set_result(pb::RESULT_PASS);
+  CHECK(client.SendMessage("s@x.example", {"alice@y.example"}, kText) == kAccepted);
+
+  const auto recorded = verifier.AwaitRecorded(2);
+  REQUIRE(recorded.size() == 2);
+  CHECK(recorded[0].evaluation().policy_domain() == "x.example");
+  CHECK(recorded[0].disposition() == pb::DmarcResult::DISPOSITION_REJECT);
+  CHECK(recorded[0].override() == pb::RecordedMessage::OVERRIDE_UNSPECIFIED);
+  CHECK(recorded[0].envelope_to() == "y.example");
+  CHECK(recorded[1].disposition() == pb::DmarcResult::DISPOSITION_NONE);
+  CHECK(recorded[1].override() == pb::RecordedMessage::OVERRIDE_LOCAL_POLICY);
+  CHECK(recorded[1].comment() == "dmarc-quarantine");
+}
+
+TEST_CASE_METHOD(IngressFixture,
+                 "Mail to a report address is looked into, and delivered whatever is in it",
+                 "[smtp-ingress][component]") {
+  MustOk(store::SetReportAddress(*connection, "bob", "y.example", true));
+  Start();
+  verifier.response.mutable_evaluation()->set_policy_domain("x.example");
+  verifier.response.mutable_evaluation()->set_source_ip("\x7f\0\0\1", 4);
+  SmtpClient client = Connect();
+  client.Reply();
+  CHECK(client.SendMessage("s@x.example", {"alice@y.example"}, kText) == kAccepted);
+  CHECK(!verifier.envelope.report_address());
+  verifier.response.mutable_report()->set_problem("no report is attached");
+  CHECK(client.SendMessage("s@x.example", {"Bob@Y.example"},
+                           "X-Godwit-Report: stored\r\n" + std::string(kText)) == kAccepted);
+  CHECK(verifier.envelope.report_address());
+  const std::string stored = OnlyMessage(bob);
+  CHECK(Contains(stored, "X-Godwit-Report: not stored: no report is attached\r\n"));
+  CHECK(!Contains(stored, "X-Godwit-Report: stored"));
+  const auto recorded = verifier.AwaitRecorded(2);
+  REQUIRE(recorded.size() == 2);
+  CHECK((!recorded[0].to_report_address() && recorded[1].to_report_address()));
 }
 
 TEST_CASE_METHOD(IngressFixture, "A hint goes to the gateway that watches the account",

@@ -36,6 +36,9 @@ struct Metrics {
                                  "From the verdict to the commit.", obs::kSeconds};
   obs::Gauge memory_bytes{"godwit_smtp_ingress_message_memory_bytes",
                           "Octets of messages held in memory now."};
+  obs::CounterFamily evaluations{"godwit_smtp_ingress_evaluations_total",
+                                 "Messages told to auth-verifier for DMARC reports.",
+                                 {{"outcome", {"sent", "dropped"}}}};
   obs::Counter hints_sent{"godwit_smtp_ingress_hints_sent_total", "Hints that gateways took."};
   obs::Counter hints_dropped{"godwit_smtp_ingress_hints_dropped_total",
                              "Hints that no gateway took; its slow poll heals."};

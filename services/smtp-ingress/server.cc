@@ -66,6 +66,10 @@ absl::Status Server::Start() {
   GODWIT_RETURN_IF_ERROR(store::AwaitSchema(pool_.get(), context_->clock));
   deliverer_ = std::make_unique<store::Deliverer>(pool_.get());
   GODWIT_ASSIGN_OR_RETURN(verifier_, VerifyClient::Create(MakeVerifyOptions(config_)));
+  EvaluationSender::Options evaluations;
+  evaluations.channel = MakeVerifyOptions(config_).channel;
+  GODWIT_ASSIGN_OR_RETURN(evaluations_,
+                          EvaluationSender::Create(std::move(evaluations), &metrics_));
   hint::HintSenderOptions hints;
   hints.tls = runtime::MakeRpcTls(config_.rpc_tls());
   hints.sent = metrics_.hints_sent;
@@ -80,6 +84,9 @@ absl::Status Server::Start() {
   services_.pool = pool_.get();
   services_.deliverer = deliverer_.get();
   services_.verifier = verifier_.get();
+  services_.evaluations = evaluations_.get();
+  services_.report_addresses = &report_addresses_;
+  GODWIT_RETURN_IF_ERROR(reactors_->at(0)->RunUntilDone(report_addresses_.Refresh(pool_.get())));
   services_.hints = hints_.get();
   services_.memory = memory_.get();
   services_.metrics = &metrics_;
@@ -87,6 +94,7 @@ absl::Status Server::Start() {
   GODWIT_RETURN_IF_ERROR(OpenInternal());
   GODWIT_RETURN_IF_ERROR(StartRpc());
   base::SpawnOn(reactors_->at(0), Background());
+  base::SpawnOn(reactors_->at(0), evaluations_->Run(reactors_->at(0)));
   return absl::OkStatus();
 }
 
@@ -181,6 +189,7 @@ base::Task<void> Server::Background() {
   for (;;) {
     const bool running = co_await reactors_->at(0)->Sleep(kSweepInterval);
     if (!running) co_return;
+    (void)co_await report_addresses_.Refresh(pool_.get());  // those of before will do
     co_await Sweep();
   }
 }
@@ -205,15 +214,18 @@ base::Task<void> Server::Sweep() {
 absl::Status Server::Reload() { return certificates_.Check(); }
 
 void Server::Drain(absl::Duration grace) {
-  if (reactors_ == nullptr) return;
+  if (drained_ || reactors_ == nullptr) return;
+  drained_ = true;
   // Both at the same time: each may take all of the grace period.
   std::thread internal([this, grace] {
     if (internal_front_ != nullptr) internal_front_->Drain(grace);
   });
   if (front_ != nullptr) front_->Drain(grace);
   internal.join();
-  if (hints_ != nullptr && !std::exchange(drained_, true)) {
-    reactors_->at(0)->RunUntilDone(hints_->Finish());
+  if (hints_ != nullptr) reactors_->at(0)->RunUntilDone(hints_->Finish());
+  if (evaluations_ != nullptr) {
+    // For reports only: what can not be sent now is lost.
+    (void)reactors_->at(0)->RunUntilDone(evaluations_->Flush());
   }
   reactors_->Stop();
 }

@@ -59,6 +59,8 @@ class Server : public runtime::Service {
   std::unique_ptr<db::Pool> pool_;
   std::unique_ptr<store::Deliverer> deliverer_;
   std::unique_ptr<VerifyClient> verifier_;
+  std::unique_ptr<EvaluationSender> evaluations_;
+  ReportAddresses report_addresses_;
   std::unique_ptr<hint::HintSender> hints_;
   std::unique_ptr<smtpd::Front> front_;
   std::unique_ptr<smtpd::Front> internal_front_;

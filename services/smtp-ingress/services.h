@@ -15,8 +15,10 @@
 #include "libs/smtpd/memory.h"
 #include "libs/store/deliverer.h"
 #include "services/smtp-ingress/decision.h"
+#include "services/smtp-ingress/evaluation_sender.h"
 #include "services/smtp-ingress/metrics.h"
 #include "services/smtp-ingress/recipient.h"
+#include "services/smtp-ingress/report_addresses.h"
 #include "services/smtp-ingress/verify_client.h"
 
 namespace godwit::smtp_ingress {
@@ -40,6 +42,8 @@ struct Services {
   db::Pool* pool = nullptr;
   store::Deliverer* deliverer = nullptr;
   VerifyClient* verifier = nullptr;
+  EvaluationSender* evaluations = nullptr;
+  const ReportAddresses* report_addresses = nullptr;
   hint::HintSender* hints = nullptr;
   smtpd::MemoryBudget* memory = nullptr;  // of the messages of all connections
   Metrics* metrics = nullptr;

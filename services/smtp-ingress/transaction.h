@@ -53,6 +53,8 @@ class Transaction : public smtpd::Transaction {
   base::Task<smtp::Reply> Finish(smtp::EndData end);
   base::Task<smtp::Reply> Deliver(Verdict verdict, Decision decision);
   HeaderFacts MakeHeaderFacts(const Verdict& verdict, const Decision& decision) const;
+  // For DMARC reports; without an evaluation when there is nothing to tell.
+  JudgedMessage Judged(const Verdict& verdict, const Decision& decision) const;
   void SendHints(const store::DeliveryResult& result);
   void LogMessage(const smtp::Reply& reply, uint64_t size) const;
   // False, and nothing is added, when it would be too many copies.
@@ -68,6 +70,7 @@ class Transaction : public smtpd::Transaction {
   absl::flat_hash_set<int64_t> accounts_;  // of copies_
   std::unique_ptr<VerifyCall> verify_;
   std::unique_ptr<MessageDelivery> delivery_;
+  bool report_address_ = false;  // a recipient takes reports
   std::string pending_;
   smtpd::MemoryShare pending_memory_;
   bool gave_way_ = false;

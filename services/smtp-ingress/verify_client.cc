@@ -49,6 +49,11 @@ Verdict FromProto(const pb::VerifyResponse& response) {
   verdict.authentication_results = response.authentication_results();
   verdict.received_spf = response.received_spf();
   if (response.iprev().result() == pb::RESULT_PASS) verdict.reverse_name = response.iprev().name();
+  if (response.has_report()) {
+    const pb::ReportOutcome& report = response.report();
+    verdict.report = report.stored() ? "stored" : "not stored: " + report.problem();
+  }
+  if (response.has_evaluation()) verdict.evaluation = response.evaluation().SerializeAsString();
   return verdict;
 }
 
@@ -60,6 +65,7 @@ pb::VerifyRequest FirstRequest(const VerifyEnvelope& envelope, const std::string
   out->set_mail_from(envelope.mail_from);
   out->set_authserv_id(authserv_id);
   out->set_internal_hop(envelope.internal_hop);
+  out->set_report_address(envelope.report_address);
   return request;
 }
 
