@@ -57,9 +57,9 @@ absl::StatusOr<std::vector<QueueId>> RenewClaims(db::Connection& connection, Wor
 // A recipient that is due.
 struct DueRecipient {
   int number = 0;
-  std::string local_part;
-  std::string domain;
-  std::string orcpt;
+  std::string local_part{};
+  std::string domain{};
+  std::string orcpt{};
   int notify = 0;
   int attempts = 0;
   bool delayed_dsn_sent = false;

@@ -333,9 +333,9 @@ TEST_CASE_METHOD(QueueFixture, "Every RPC is its callers' alone", "[delivery-que
                              "tls-policy", "webmail-api", "acme", "delivery-queue"}) {
     CAPTURE(caller);
     auto stub = Stub(caller);
-    grpc::ClientContext context;
+    grpc::ClientContext client;
     pb::ListResponse response;
-    const grpc::Status status = stub->List(&context, {}, &response);
+    const grpc::Status status = stub->List(&client, {}, &response);
     CHECK(status.ok() == (std::string(caller) == "webmail-api"));
     const std::set<std::string> enqueuers = {"smtp-ingress", "submission", "auth-verifier",
                                              "tls-policy", "webmail-api"};
@@ -374,8 +374,8 @@ TEST_CASE_METHOD(QueueFixture, "An administrator sees and changes what waits",
   REQUIRE(WaitFor("SELECT min(attempts) > 0 FROM queue_recipients", "t"));
   auto stub = Stub("webmail-api");
   auto call = [&](auto method, auto request, auto response) {
-    grpc::ClientContext context;
-    const grpc::Status status = (stub.get()->*method)(&context, request, &response);
+    grpc::ClientContext client;
+    const grpc::Status status = (stub.get()->*method)(&client, request, &response);
     INFO(status.error_message());
     CHECK(status.ok());
     return response;

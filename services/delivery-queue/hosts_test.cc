@@ -25,29 +25,29 @@ bool Contains(const std::string& text, const std::string& what) {
 TEST_CASE_METHOD(QueueFixture, "A reply has its time, whatever it dribbles",
                  "[delivery-queue][integration]") {
   SECTION("at the greeting") {
-    RawServer server([](Peer& peer) { peer.Dribble("220-x\r\n", kDrip); });
-    Start(server.port(), kShort);
+    RawServer remote([](Peer& peer) { peer.Dribble("220-x\r\n", kDrip); });
+    Start(remote.port(), kShort);
     Must(Enqueue({}));
     CHECK(WaitFor("SELECT last_reply FROM queue_recipients",
                   "451 4.4.2 mx.x.example could not be spoken to: no reply in time"));
   }
   SECTION("octet by octet") {
-    RawServer server([](Peer& peer) {
+    RawServer remote([](Peer& peer) {
       peer.Say("2");
       peer.Dribble("2", kDrip);
     });
-    Start(server.port(), kShort);
+    Start(remote.port(), kShort);
     Must(Enqueue({}));
     CHECK(WaitFor("SELECT last_reply FROM queue_recipients",
                   "451 4.4.2 mx.x.example could not be spoken to: no reply in time"));
   }
   SECTION("in an envelope") {
-    RawServer server([](Peer& peer) {
+    RawServer remote([](Peer& peer) {
       peer.Greet();
       peer.ReadLine();
       peer.Dribble("250-x\r\n", kDrip);
     });
-    Start(server.port(), kShort);
+    Start(remote.port(), kShort);
     Must(Enqueue({}));
     CHECK(WaitFor("SELECT last_reply FROM queue_recipients",
                   "451 4.4.2 The connection to the next server was lost"));
@@ -56,19 +56,19 @@ TEST_CASE_METHOD(QueueFixture, "A reply has its time, whatever it dribbles",
 
 TEST_CASE_METHOD(QueueFixture, "Replies that are each in time do not make a transaction endless",
                  "[delivery-queue][integration]") {
-  RawServer server([](Peer& peer) {
+  RawServer remote([](Peer& peer) {
     peer.Greet();
     while (!peer.ReadLine().empty()) {
       absl::SleepFor(absl::Milliseconds(200));
       if (!peer.Say("250 ok\r\n")) break;
     }
   });
-  Start(server.port(), kShort);
+  Start(remote.port(), kShort);
   Mail mail;
   for (int i = 0; i < 50; ++i) mail.to.push_back("r" + std::to_string(i) + "@x.example");
   Must(Enqueue(mail));
   CHECK(WaitFor("SELECT count(*) FROM queue_recipients WHERE attempts = 1", "51"));
-  CHECK(server.lines().size() < 20);
+  CHECK(remote.lines().size() < 20);
 }
 
 // RFC 5321 §5.1: at least two addresses are tried.
@@ -99,33 +99,33 @@ TEST_CASE_METHOD(QueueFixture, "A host that dribbles leaves time for the next",
 // recipients failed with what was said of others.
 TEST_CASE_METHOD(QueueFixture, "A reply too much ends a connection, not a recipient",
                  "[delivery-queue][integration]") {
-  RawServer server([](Peer& peer) {
+  RawServer remote([](Peer& peer) {
     peer.Greet();
     for (std::string line = peer.ReadLine(); !line.empty() && line != "QUIT";
          line = peer.ReadLine()) {
       peer.Take(line, "250 taken\r\n550 and something else\r\n");
     }
   });
-  Start(server.port(), "limits: {threads: 1, connections_per_site: 1}\nretry: {first: 1h}\n");
+  Start(remote.port(), "limits: {threads: 1, connections_per_site: 1}\nretry: {first: 1h}\n");
   for (int i = 0; i < 4; ++i) Must(Enqueue({}));
   CHECK(WaitForMessages(0));
-  CHECK(server.connections() == 4);
+  CHECK(remote.connections() == 4);
   CHECK(internal->messages().empty());
 }
 
 // RFC 5321 §4.1.1.10.
 TEST_CASE_METHOD(QueueFixture, "A session that is of no use ends with QUIT",
                  "[delivery-queue][integration]") {
-  RawServer server([](Peer& peer) {
+  RawServer remote([](Peer& peer) {
     peer.Greet();
     while (!peer.ReadLine().empty()) {
     }
   });
-  Start(server.port(), "retry: {first: 1h}\n");
+  Start(remote.port(), "retry: {first: 1h}\n");
   policy.Answer("x.example", ScriptedPolicy::OneHost("mx.x.example", tls::REQUIREMENT_ENCRYPT));
   Must(Enqueue({}));
   REQUIRE(WaitFor("SELECT min(attempts) FROM queue_recipients", "1"));
-  CHECK(server.lines() == std::vector<std::string>{"EHLO out.y.example", "QUIT"});
+  CHECK(remote.lines() == std::vector<std::string>{"EHLO out.y.example", "QUIT"});
 }
 
 // --- The next host
@@ -284,7 +284,7 @@ TEST_CASE_METHOD(QueueFixture, "Outcomes with large policies are told in several
 // server that offers no STARTTLS.
 TEST_CASE_METHOD(QueueFixture, "A handshake that fails is told once, as what it is",
                  "[delivery-queue][integration]") {
-  RawServer server([](Peer& peer) {
+  RawServer remote([](Peer& peer) {
     if (!peer.Greet("250-x\r\n250 STARTTLS\r\n")) return;
     const std::string line = peer.ReadLine();
     if (line == "STARTTLS") {
@@ -295,7 +295,7 @@ TEST_CASE_METHOD(QueueFixture, "A handshake that fails is told once, as what it 
       peer.Take(line);
     }
   });
-  Start(server.port(), "retry: {first: 1h}\n");
+  Start(remote.port(), "retry: {first: 1h}\n");
   Must(Enqueue({}));
   CHECK(WaitForMessages(0));
   for (int i = 0; i < 100 && policy.outcomes().empty(); ++i) absl::SleepFor(absl::Milliseconds(20));

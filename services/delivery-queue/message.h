@@ -59,7 +59,7 @@ struct RecipientResult {
   State state = State::kDeferred;
   smtp::Reply reply;
   bool ours = false;       // the reply is our own words, not the server's
-  std::string host;        // that answered; "" nobody did
+  std::string host{};      // that answered; "" nobody did
   bool dsn_taken = false;  // the server will tell the sender what becomes of it (RFC 3461 §5.2.2)
   const char* at = "";     // of metrics.h, when it is deferred
 };
