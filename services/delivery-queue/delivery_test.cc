@@ -361,9 +361,9 @@ TEST_CASE_METHOD(QueueFixture, "Every RPC is its callers' alone", "[delivery-que
                              "tls-policy", "webmail-api", "acme", "delivery-queue"}) {
     CAPTURE(caller);
     auto stub = Stub(caller);
-    grpc::ClientContext call;
+    grpc::ClientContext client;
     pb::ListResponse response;
-    const grpc::Status status = stub->List(&call, {}, &response);
+    const grpc::Status status = stub->List(&client, {}, &response);
     CHECK(status.ok() == (std::string(caller) == "webmail-api"));
     const std::set<std::string> enqueuers = {"smtp-ingress", "submission", "auth-verifier",
                                              "tls-policy", "webmail-api"};
