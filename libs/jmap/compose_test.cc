@@ -55,6 +55,11 @@ TEST_CASE("What can not be composed is named (RFC 8621 4.6)", "[jmap][unit]") {
        {R"({"mailboxIds":{}})", "invalidProperties mailboxIds"},
        {R"({"mailboxIds":{"m1":false}})", "invalidProperties mailboxIds"},
        {R"({"mailboxIds":{"m1":true},"id":"e1"})", "invalidProperties id"},
+       {R"({"mailboxIds":{"m1":true},"subject":"a","header:Subject:all":["b"]})",
+        "invalidProperties header:Subject:all"},
+       {R"({"mailboxIds":{"m1":true},"header:sender:asAddresses:all":[[{"email":"a@x.example"}],
+           [{"email":"b@x.example"}]]})",
+        "invalidProperties header:sender:asAddresses:all"},
        {R"({"mailboxIds":{"m1":true},"keywords":{"a b":true}})", "invalidProperties keywords"},
        {R"({"mailboxIds":{"m1":true},"from":[{"email":"nobody"}]})", "invalidProperties from"},
        {R"({"mailboxIds":{"m1":true},"from":[{"email":"a@b.example\r\nBcc: x@y.example"}]})",
@@ -106,6 +111,22 @@ TEST_CASE("Text and HTML with attachments is a tree that reads back", "[jmap][un
   const mime::Part& part = *lists.text[0]->part;
   const std::string octets = text.substr(summary.header_size + part.body_offset, part.body_size);
   CHECK(*FindString(BodyValueToJson(part, octets, false, 0), "value") == "gr\xc3\xbcn");
+}
+
+TEST_CASE("A message is attached as it is (RFC 2046 5.2.1)", "[jmap][unit]") {
+  auto composed = Compose(R"({"mailboxIds":{"m1":true},
+      "attachments":[{"blobId":"Ua","type":"Message/RFC822"},{"blobId":"Ub","type":"image/png"}]})");
+  REQUIRE(std::holds_alternative<ComposedEmail>(composed));
+  const auto& pieces = std::get<ComposedEmail>(composed).pieces;
+  REQUIRE(pieces.size() == 5);
+  CHECK(pieces[1].as_it_is);
+  CHECK_FALSE(pieces[3].as_it_is);
+  CHECK(pieces[0].text.ends_with("\r\nContent-Transfer-Encoding: 8bit\r\n\r\n"));
+  // RFC 2045 §6.4: the whole says so, too.
+  std::string text = pieces[0].text + "Subject: gr\xc3\xbcn\r\n\r\nbody\r\n" + pieces[2].text;
+  const mime::Summary summary = mime::ParseMessage(text);
+  CHECK(mime::SplitHeader(text).FindAll("Content-Transfer-Encoding").size() == 1);
+  CHECK(summary.root.children.size() == 3);
 }
 
 TEST_CASE("Long lines and odd characters survive quoted-printable", "[jmap][unit]") {

@@ -4,9 +4,13 @@
 // the configuration.
 
 #include <atomic>
+#include <cstdint>
 #include <memory>
+#include <mutex>
+#include <string>
 #include <vector>
 
+#include "absl/container/flat_hash_map.h"
 #include "absl/status/status.h"
 #include "libs/certificates/keeper.h"
 #include "libs/db/pool.h"
@@ -52,6 +56,9 @@ class Server : public runtime::Service {
   absl::Status StartListener(const config::v1::Listener& config);
   Settings MakeSettings() const;
   base::Task<void> Serve(std::unique_ptr<net::Stream> stream, bool implicit_tls);
+  // One more connection of this client; false when it has as many as it may.
+  bool Admit(const std::string& client);
+  void Leave(const std::string& client);
   base::Task<void> Sweep();
 
   const Config config_;
@@ -73,6 +80,8 @@ class Server : public runtime::Service {
   std::unique_ptr<Web> web_;
   std::vector<std::unique_ptr<net::Listener>> listeners_;
   std::atomic<int64_t> connections_{0};
+  std::mutex mutex_;
+  absl::flat_hash_map<std::string, uint32_t> clients_;  // guarded by mutex_; by ClientKey()
   bool drained_ = false;
 };
 

@@ -9,6 +9,7 @@
 #include "absl/time/time.h"
 #include "libs/base/clock.h"
 #include "libs/base/random.h"
+#include "libs/base/rate_limiter.h"
 #include "libs/base/secret.h"
 #include "libs/db/pool.h"
 #include "libs/hint/hint_sender.h"
@@ -36,6 +37,9 @@ struct Settings {
   uint32_t recipients = 1000;
   outgoing::SenderPolicy senders;
   uint32_t concurrent_checks = 32;
+  uint32_t downloads = 16;
+  uint32_t connections_per_address = 0;  // 0: no limit
+  base::RateLimiter::Options failed_logins;
   net::HttpLimits http;
   absl::Duration handshake_timeout = absl::Seconds(30);
   absl::Duration write_timeout = absl::Minutes(1);

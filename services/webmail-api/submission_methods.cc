@@ -390,6 +390,8 @@ base::Task<jmap::Result> IdentityGet(CallContext* context, json::object argument
   if (auto error = TakeAccount(*context, &reader)) co_return *error;
   const jmap::GetArguments get = jmap::TakeGet(&reader);
   if (auto error = reader.Finish()) co_return *error;
+  const size_t count = get.ids ? get.ids->size() : 0;
+  if (auto error = jmap::TooMany(count, context->limits().max_objects_in_get)) co_return *error;
   absl::StatusOr<std::vector<jmap::Identity>> identities = co_await context->env->database->Run(
       [account = context->account()](db::Connection& c) { return Identities(c, account); });
   if (!identities.ok()) co_return ServerError(*context, identities.status());
@@ -424,6 +426,8 @@ base::Task<jmap::Result> SubmissionGet(CallContext* context, json::object argume
   if (auto error = TakeAccount(*context, &reader)) co_return *error;
   const jmap::GetArguments get = jmap::TakeGet(&reader);
   if (auto error = reader.Finish()) co_return *error;
+  const size_t count = get.ids ? get.ids->size() : 0;
+  if (auto error = jmap::TooMany(count, context->limits().max_objects_in_get)) co_return *error;
   auto all = co_await ListAll(context);
   if (!all.ok()) co_return ServerError(*context, all.status());
   std::map<std::string, json::object> by_id;
