@@ -90,7 +90,7 @@ const db::Statement kCountThreads("jmap_count_threads", Scope::kOneAccount, Acce
   "    AND i.flags & 8 = 0 OFFSET 0) o "                                                         \
   "ORDER BY p.received_at DESC, p.email_id DESC"
 
-// Pages come from where they begin in an index (migration 0026), whatever lies before them; the
+// Pages come from where they begin in an index (migration 0021), whatever lies before them; the
 // first comparison with $3 is what lets the planner take it.
 const db::Statement kScanMailbox("jmap_scan_mailbox", Scope::kOneAccount, Access::kRead, R"sql(
   WITH page AS (

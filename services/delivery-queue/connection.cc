@@ -15,6 +15,9 @@ namespace {
 
 // A message that waited in memory for longer is asked for again before its dialogue.
 constexpr absl::Duration kFresh = absl::Seconds(1);
+// A server that is restarted leaves all kept connections dead, and each says so only when it is
+// used. They are closed one by one, so this bound is for servers that cut on purpose.
+constexpr int kMostDead = 100;
 
 // One connection to a site that is spoken to by SMTP. A message that its host can not take now goes
 // to the hosts behind it, over a second connection for as long as that takes.
@@ -118,9 +121,10 @@ class SmtpConnection {
         co_return;
       }
     }
+    const bool kept = session_->carried();
     JobResult result = co_await Deliver(session_.get(), job.get());
-    if (session_->found_dead() && !job->tried) {
-      job->tried = true;
+    if (session_->found_dead() && job->dead < kMostDead) {
+      job->dead += kept ? 1 : kMostDead;
       parts_->owner->OnRequeue(std::move(job));
       co_return;
     }

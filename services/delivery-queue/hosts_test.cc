@@ -71,6 +71,25 @@ TEST_CASE_METHOD(QueueFixture, "Replies that are each in time do not make a tran
   CHECK(remote.lines().size() < 20);
 }
 
+// Only the first of them was forgiven: mail was put off for minutes when a server had been
+// restarted.
+TEST_CASE_METHOD(QueueFixture, "All kept connections may be dead",
+                 "[delivery-queue][integration]") {
+  auto before = std::make_unique<TestMx>();
+  before->reply_after = absl::Milliseconds(500);
+  const uint16_t port = before->port();
+  Start(port);
+  for (int i = 0; i < 6; ++i) Must(Enqueue({}));
+  REQUIRE(before->WaitFor(6));
+  REQUIRE(WaitFor("SELECT count(*) FROM queue_messages", "0"));
+  REQUIRE(before->connections > 2);
+  before.reset();
+  TestMx after({.port = port});
+  Must(Enqueue({}));
+  CHECK(after.WaitFor(1));
+  CHECK(WaitFor("SELECT count(*) FROM queue_messages", "0"));
+}
+
 // RFC 5321 §5.1: at least two addresses are tried.
 TEST_CASE_METHOD(QueueFixture, "A host that dribbles leaves time for the next",
                  "[delivery-queue][integration]") {

@@ -49,7 +49,7 @@ struct Job {
   // Of the same lane, for other domains among the recipients: for their reports of TLS.
   std::vector<RoutePtr> also{};
   std::vector<size_t> recipients;  // of attempt->message.recipients
-  bool tried = false;  // on a connection that was found dead: not a second time in silence
+  int dead = 0;  // connections that were found dead under it
 };
 
 // What became of one recipient.

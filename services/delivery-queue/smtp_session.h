@@ -42,6 +42,8 @@ class SmtpSession {
   // One transaction. Afterwards usable() says whether there may be another.
   base::Task<JobResult> Deliver(Job* job);
   bool usable() const { return usable_; }
+  // There has been a transaction.
+  bool carried() const { return delivered_jobs_ > 0; }
   // The last transaction found the connection dead, and nothing of it can have been delivered.
   bool found_dead() const { return found_dead_; }
   base::Task<void> Quit();
