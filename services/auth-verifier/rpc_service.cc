@@ -20,6 +20,8 @@ namespace {
 namespace pb = ::godwit::auth_verifier::v1;
 
 constexpr int kMostRecorded = 1000;
+// A policy record that is kept for its report; nobody has a longer one.
+constexpr size_t kMostRecord = 2048;
 
 // The daemon that writes in the name of the suite itself.
 constexpr const char* kSuite = "delivery-queue";
@@ -188,7 +190,7 @@ bool IsReported(const mailauth::Verdict& verdict) {
   const dmarc::Result& dmarc = verdict.dmarc;
   const bool judged =
       dmarc.code == dmarc::ResultCode::kPass || dmarc.code == dmarc::ResultCode::kFail;
-  return judged && verdict.connection_checked &&
+  return judged && verdict.connection_checked && dmarc.record.size() <= kMostRecord &&
          (!dmarc.parsed.rua.empty() || !dmarc.parsed.ruf.empty());
 }
 

@@ -101,10 +101,12 @@ SubmissionFixture::~SubmissionFixture() {
 
 void SubmissionFixture::StartSigner() {
   const std::string service = "/godwit.auth_verifier.v1.AuthVerifier/";
-  signer_server_ = testing::StartRpcPeer(
-      authority, signer_leaf_,
-      {{service + "Sign", {"submission"}}, {service + "Verify", {}}, {service + "Seal", {}}},
-      &signer, signer_port_);
+  signer_server_ = testing::StartRpcPeer(authority, signer_leaf_,
+                                         {{service + "Sign", {"submission"}},
+                                          {service + "Verify", {}},
+                                          {service + "Seal", {}},
+                                          {service + "Record", {}}},
+                                         &signer, signer_port_);
   signer_port_ = signer_server_->port();
 }
 
