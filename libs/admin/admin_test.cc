@@ -89,9 +89,9 @@ TEST_CASE("Status tells who runs, and the log level can be changed", "[admin][ne
 TEST_CASE("Nobody else is told anything", "[admin][net]") {
   World world;
   const auto stub = world.StubOf("smtp-ingress");
-  CHECK(Status(stub.get()).status().code() == Code::kPermissionDenied);
-  CHECK(SetLogLevel(stub.get(), "debug").status().code() == Code::kPermissionDenied);
-  CHECK(Drain(stub.get(), "echo").code() == Code::kPermissionDenied);
+  CHECK(Status(stub.get()).status().code() == Code::kUnauthenticated);
+  CHECK(SetLogLevel(stub.get(), "debug").status().code() == Code::kUnauthenticated);
+  CHECK(Drain(stub.get(), "echo").code() == Code::kUnauthenticated);
   CHECK_FALSE(obs::Enabled(obs::Level::kDebug));
 }
 

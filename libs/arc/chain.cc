@@ -118,7 +118,10 @@ void ChainChecker::OnHeader(const dkim::HeaderBlock& header, dkim::BodyHashes& b
   }
 }
 
+// Goes on behind a field that is wrong: a broken chain is sealed with an instance above all that
+// are there (§5.1.2).
 std::string ChainChecker::Collect(const dkim::HeaderBlock& header) {
+  std::string first;
   for (size_t i = 0; i < header.size(); ++i) {
     const std::string_view name = header.name(i);
     const bool ours = base::EqualsIgnoreCase(name, kResultsField) ||
@@ -126,9 +129,9 @@ std::string ChainChecker::Collect(const dkim::HeaderBlock& header) {
                       base::EqualsIgnoreCase(name, kSealField);
     if (!ours) continue;
     std::string problem = Place(header, i);
-    if (!problem.empty()) return problem;
+    if (first.empty()) first = std::move(problem);
   }
-  return "";
+  return first;
 }
 
 // Puts one field into its set. §5.2 step 3A: each set has exactly one of each.
@@ -207,7 +210,10 @@ base::DnsStep<Result> ChainChecker::Evaluate(const dkim::MessageStream& message,
                                              const base::DnsAnswers& answers) const {
   Result result;
   result.instances = static_cast<int>(sets_.size());
-  for (const Set& set : sets_) result.sealers.push_back(set.parsed_seal.signature.domain);
+  for (const Set& set : sets_) {
+    result.sealers.push_back(set.parsed_seal.signature.domain);
+    result.selectors.push_back(set.parsed_seal.signature.selector);
+  }
   if (!broken_.empty()) {
     result.code = ResultCode::kFail;
     result.reason = broken_;
@@ -222,6 +228,7 @@ base::DnsStep<Result> ChainChecker::Evaluate(const dkim::MessageStream& message,
   Result judged = Judge(message, answers);
   judged.instances = result.instances;
   judged.sealers = std::move(result.sealers);
+  judged.selectors = std::move(result.selectors);
   return judged;
 }
 
@@ -325,6 +332,7 @@ Result ChainChecker::Judge(const dkim::MessageStream& message,
   result.code = ResultCode::kPass;
   result.oldest_pass = oldest == 1 ? 0 : static_cast<int>(oldest);
   result.newest_results = sets_.back().authentication_results;
+  for (const Set& set : sets_) result.results.push_back(set.authentication_results);
   return result;
 }
 

@@ -41,12 +41,15 @@ struct Seal {
 
 struct Result {
   ResultCode code = ResultCode::kNone;
-  std::string reason;                // for people; "" for none and pass
-  int instances = 0;                 // sets in the chain
-  int oldest_pass = 0;               // 0: all message signatures pass
-  std::vector<std::string> sealers;  // d= of the seals, instance 1 first
+  std::string reason;   // for people; "" for none and pass
+  int instances = 0;    // sets in the chain; of a broken one the highest that was found
+  int oldest_pass = 0;  // 0: all message signatures pass
+  std::vector<std::string> sealers;    // d= of the seals, instance 1 first
+  std::vector<std::string> selectors;  // s=, likewise
   // The newest ARC-Authentication-Results (without "i=N;"), only when code is kPass.
   std::string newest_results;
+  // Those of all sets, instance 1 first, when code is kPass.
+  std::vector<std::string> results;
 };
 
 // The value of an ARC-Seal field (§4.1.3). InvalidArgument for syntax errors; h= is one (§4.1.3).
@@ -66,6 +69,10 @@ class ChainChecker {
   std::string CanonicalSets(const dkim::HeaderBlock& header) const;
   // The newest seal says cv=fail: nobody may add to this chain (§5.1).
   bool ended() const;
+  // What is wrong with the structure of the chain; "" when nothing is.
+  const std::string& problem() const { return broken_; }
+  // Sets in the chain, or of a broken one the highest instance that was found.
+  int instances() const { return static_cast<int>(sets_.size()); }
 
  private:
   struct Set {

@@ -155,6 +155,17 @@ TEST_CASE("RFC 8617 §5.2: keys that are missing or late", "[arc][unit]") {
   CHECK(ResultName(late.code) == "fail");
 }
 
+// Once the instance was counted up to the first field that was wrong: a seal of the second could
+// come out with a number that another set had.
+TEST_CASE("RFC 8617 §5.1.2: a malformed chain is sealed above its highest instance",
+          "[arc][unit]") {
+  const std::string damaged = Replace(Three(), "cv=pass", "cv=maybe");
+  const auto fields = TrySeal('a', "ARC-Seal: i=1; nonsense\r\n" + damaged, Zone());
+  REQUIRE(fields.ok());
+  CHECK(fields->starts_with("ARC-Seal: i=4;"));
+  CHECK(fields->find("cv=fail") != fields->npos);
+}
+
 TEST_CASE("RFC 8617 §5.1.2: a broken chain is sealed once with cv=fail", "[arc][unit]") {
   const std::string broken = Replace(Three(), "Hi all", "Hi you");
   const auto fields = TrySeal('a', broken, Zone());

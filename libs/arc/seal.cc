@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "libs/base/ascii.h"
 #include "libs/base/encoding.h"
 #include "libs/base/status.h"
 #include "libs/dkim/tag_folder.h"
@@ -21,6 +22,12 @@ std::string_view ValidationName(ResultCode code) {
   }
 }
 
+// §4.1.2: fields of ARC are covered by the seal, and Authentication-Results are replaced by it.
+bool MaySign(std::string_view name) {
+  const std::string lower = base::Lower(name);
+  return !lower.starts_with("arc-") && lower != "authentication-results";
+}
+
 }  // namespace
 
 void Sealer::OnHeader(const dkim::HeaderBlock&, dkim::BodyHashes& body) {
@@ -37,16 +44,24 @@ std::string Sealer::CommonTags(int instance) const {
   return text;
 }
 
+std::vector<std::string> Sealer::FieldNames(const dkim::HeaderBlock& header) const {
+  if (!options_.exact_fields.empty()) return options_.exact_fields;
+  std::vector<std::string> names;
+  for (const std::string& name : options_.headers) {
+    names.insert(names.end(), header.Find(name).size(), name);
+  }
+  return names;
+}
+
 absl::StatusOr<std::string> Sealer::MessageSignature(const dkim::MessageStream& message,
                                                      int instance) const {
   dkim::Signature signature;
   signature.header_canonicalization = kForm;
+  signature.signed_fields = FieldNames(message.header());
   std::vector<std::string> list;
-  for (const std::string& name : options_.headers) {
-    for (size_t i = message.header().Find(name).size(); i > 0; --i) {
-      signature.signed_fields.push_back(name);
-      list.push_back((list.empty() ? "" : ":") + name);
-    }
+  for (const std::string& name : signature.signed_fields) {
+    if (!MaySign(name)) return base::InvalidArgument(name + " can't be signed for ARC");
+    list.push_back((list.empty() ? "" : ":") + name);
   }
   dkim::TagFolder field("ARC-Message-Signature:" + CommonTags(instance));
   field.Tag("c=relaxed/relaxed");

@@ -35,6 +35,8 @@ struct SealOptions {
                                       "In-Reply-To",   "References",   "Message-ID",
                                       "MIME-Version",  "Content-Type", "Content-Transfer-Encoding",
                                       "DKIM-Signature"};
+  // When it is not empty: h= of the message signature exactly, instead of the above.
+  std::vector<std::string> exact_fields = {};
   std::optional<absl::Time> timestamp = std::nullopt;
 };
 
@@ -46,7 +48,8 @@ class Sealer {
 
   // After the end of the message. `result` is what `chain` gave for it; `authentication_results` is
   // the value our Authentication-Results field would have. FailedPrecondition when nothing may be
-  // added: the chain ended with cv=fail or has 50 sets, or DNS failed for now.
+  // added: the chain ended with cv=fail or has 50 sets, or DNS failed for now. InvalidArgument when
+  // a field is to be signed that may not be.
   absl::StatusOr<std::string> Seal(const dkim::MessageStream& message, const ChainChecker& chain,
                                    const Result& result,
                                    std::string_view authentication_results) const;
@@ -55,6 +58,7 @@ class Sealer {
   absl::StatusOr<std::string> MessageSignature(const dkim::MessageStream& message,
                                                int instance) const;
   std::string CommonTags(int instance) const;
+  std::vector<std::string> FieldNames(const dkim::HeaderBlock& header) const;
 
   SealOptions options_;
   int body_hash_ = -1;

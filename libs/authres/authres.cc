@@ -12,6 +12,8 @@ namespace {
 constexpr size_t kWidth = 78;
 constexpr size_t kFieldName = sizeof "Authentication-Results: " - 1;
 constexpr size_t kMaxValue = 255;
+constexpr size_t kMaxResults = 100;
+constexpr size_t kMaxProperties = 20;
 constexpr std::string_view kTokenSpecials = "()<>@,;:\\\"/[]?=";  // RFC 2045 §5.1
 
 bool IsTokenChar(char c) {
@@ -140,6 +142,23 @@ class Reader {
     return true;
   }
 
+  // Takes `c` with the CFWS around it; false when something else stands there.
+  bool TakeChar(char c) {
+    if (!SkipSpace() || at_end() || peek() != c) return false;
+    Skip();
+    return SkipSpace();
+  }
+
+  // RFC 8601 §2.2 pvalue: as above, or an address or what else has no space, ";" or "(".
+  std::optional<std::string> TakePropertyValue() {
+    if (!at_end() && peek() == '"') return TakeQuoted();
+    constexpr std::string_view kEnd = " \t\r\n;(\"";
+    std::string text;
+    while (!at_end() && kEnd.find(peek()) == kEnd.npos) text.push_back(text_[position_++]);
+    if (text.empty()) return std::nullopt;
+    return text;
+  }
+
   // RFC 2045 value: a token or a quoted-string. nullopt when there is neither.
   std::optional<std::string> TakeValue() {
     if (at_end()) return std::nullopt;
@@ -183,6 +202,49 @@ class Reader {
   std::string_view text_;
   size_t position_ = 0;
 };
+
+// RFC 8601 §2.2 reasonspec and propspec: what stands behind a result up to ";" or the end.
+absl::Status ReadProperties(Reader* reader, MethodResult* result) {
+  while (!reader->at_end() && reader->peek() != ';') {
+    const auto name = reader->TakeValue();
+    if (!name || !reader->TakeChar('=')) return base::InvalidArgument("bad property");
+    auto value = reader->TakePropertyValue();
+    if (!value || !reader->SkipSpace()) return base::InvalidArgument("bad value of a property");
+    if (base::EqualsIgnoreCase(*name, "reason")) {
+      result->reason = *std::move(value);
+      continue;
+    }
+    const size_t dot = name->find('.');
+    if (dot == name->npos) return base::InvalidArgument("bad property");
+    if (result->properties.size() == kMaxProperties) {
+      return base::InvalidArgument("too many properties");
+    }
+    result->properties.push_back(
+        {base::Lower(name->substr(0, dot)), base::Lower(name->substr(dot + 1)), *std::move(value)});
+  }
+  return absl::OkStatus();
+}
+
+// resinfo without its ";": "spf=pass smtp.mailfrom=a@b.example".
+absl::StatusOr<MethodResult> ReadResult(Reader* reader) {
+  MethodResult result;
+  const auto method = reader->TakeValue();
+  if (!method || !reader->SkipSpace()) return base::InvalidArgument("no method");
+  result.method = base::Lower(*method);
+  if (!reader->at_end() && reader->peek() == '/') {
+    reader->Skip();
+    // A later version of a method may mean something else.
+    if (!reader->SkipSpace() || reader->TakeValue() != "1") {
+      return base::InvalidArgument("unknown version of a method");
+    }
+  }
+  if (!reader->TakeChar('=')) return base::InvalidArgument("no =");
+  const auto word = reader->TakeValue();
+  if (!word || !reader->SkipSpace()) return base::InvalidArgument("no result");
+  result.result = base::Lower(*word);
+  GODWIT_RETURN_IF_ERROR(ReadProperties(reader, &result));
+  return result;
+}
 
 // A-labels where it is a domain name, else lower case.
 std::string Comparable(std::string_view id) {
@@ -254,6 +316,27 @@ absl::StatusOr<FieldStart> ParseStart(std::string_view value) {
   if (!reader.at_end()) reader.Skip();
   start.rest = reader.position();
   return start;
+}
+
+absl::StatusOr<Field> Parse(std::string_view value) {
+  GODWIT_ASSIGN_OR_RETURN(const FieldStart start, ParseStart(value));
+  if (start.version != 1) return base::InvalidArgument("unknown version");
+  Field field;
+  field.authserv_id = start.authserv_id;
+  Reader reader(value.substr(start.rest));
+  if (!reader.SkipSpace()) return base::InvalidArgument("comment not closed");
+  // §2.2 no-result.
+  if (base::EqualsIgnoreCase(base::Trim(value.substr(start.rest)), "none")) return field;
+  while (!reader.at_end()) {
+    if (field.results.size() == kMaxResults) return base::InvalidArgument("too many results");
+    GODWIT_ASSIGN_OR_RETURN(MethodResult result, ReadResult(&reader));
+    field.results.push_back(std::move(result));
+    if (reader.at_end()) break;
+    // ReadProperties() ended at a ";". One may end the field, as some writers have it.
+    reader.Skip();
+    if (!reader.SkipSpace()) return base::InvalidArgument("comment not closed");
+  }
+  return field;
 }
 
 bool ClaimsToBeFrom(std::string_view value, std::string_view authserv_id, bool include_subdomains) {

@@ -1,7 +1,7 @@
 #pragma once
 
-// The Authentication-Results header field (RFC 8601): writing ours, and recognising the ones that
-// claim to be ours in incoming mail, which have to be removed (§5).
+// The Authentication-Results header field (RFC 8601): writing ours, recognising the ones that claim
+// to be ours in incoming mail, which have to be removed (§5), and reading those of others.
 
 #include <optional>
 #include <string>
@@ -42,6 +42,16 @@ struct FieldStart {
 // The beginning of a field's value: [CFWS] authserv-id [CFWS version] [CFWS] (";" or end).
 // InvalidArgument when it does not parse.
 absl::StatusOr<FieldStart> ParseStart(std::string_view value);
+
+struct Field {
+  std::string authserv_id;
+  std::vector<MethodResult> results;  // without comments; names and results in lower case
+};
+
+// The whole value of a field, or what stands behind "i=N;" in an ARC-Authentication-Results (RFC
+// 8617 §4.1.1). InvalidArgument for a syntax error anywhere, so that half a field is never
+// believed, and above 100 results or 20 properties of one.
+absl::StatusOr<Field> Parse(std::string_view value);
 
 // True when the field claims to come from `authserv_id`, or from a name below it where
 // `include_subdomains`. Names are compared without case, in A-label form, and as a careless reader

@@ -132,6 +132,62 @@ TEST_CASE("RFC 8601 §5: white space, comments, quotes and controls do not hide 
   CHECK_FALSE(ClaimsToBeFrom(value, "mx.example.net"));
 }
 
+TEST_CASE("RFC 8601 §2.2, Appendix B: fields that parse", "[authres][unit]") {
+  const Field field =
+      Parse(
+          "example.com 1;\r\n\tDKIM=pass (good (nested) signature) reason=\"good; one\"\r\n"
+          "\theader.i=@mail-router.example.net header.b=ab+/cd= ;\r\n"
+          "\tspf / 1 = FAIL smtp.mailfrom=a@example.net policy.Expired=1(x); ")
+          .value();
+  CHECK(field.authserv_id == "example.com");
+  REQUIRE(field.results.size() == 2);
+  CHECK(field.results[0].method == "dkim");
+  CHECK(field.results[0].result == "pass");
+  CHECK(field.results[0].reason == "good; one");
+  REQUIRE(field.results[0].properties.size() == 2);
+  CHECK(field.results[0].properties[0].name == "i");
+  CHECK(field.results[0].properties[0].value == "@mail-router.example.net");
+  CHECK(field.results[0].properties[1].value == "ab+/cd=");
+  CHECK(field.results[1].result == "fail");
+  REQUIRE(field.results[1].properties.size() == 2);
+  CHECK(field.results[1].properties[0].ptype == "smtp");
+  CHECK(field.results[1].properties[0].value == "a@example.net");
+  CHECK(field.results[1].properties[1].name == "expired");
+  CHECK(Parse("mx.example.com; none")->results.empty());
+  CHECK(Parse("mx.example.com")->results.empty());
+}
+
+TEST_CASE("What we write is what we read", "[authres][unit]") {
+  const std::vector<MethodResult> results = {
+      {"iprev", "pass", "mail.example.org", "", {{"policy", "iprev", "2001:db8::1"}}},
+      {"spf", "softfail", "", "a \"b\" \\", {{"smtp", "mailfrom", "\"x;y\"@example.org"}}}};
+  const Field field = Parse(Format("mx.example.com", results)).value();
+  REQUIRE(field.results.size() == 2);
+  for (size_t i = 0; i < results.size(); ++i) {
+    CHECK(field.results[i].method == results[i].method);
+    CHECK(field.results[i].result == results[i].result);
+    CHECK(field.results[i].reason == results[i].reason);
+    REQUIRE(field.results[i].properties.size() == 1);
+    CHECK(field.results[i].properties[0].value == results[i].properties[0].value);
+  }
+}
+
+TEST_CASE("RFC 8601 §2.2: a field with an error anywhere is not believed", "[authres][unit]") {
+  const std::string value = GENERATE(
+      "", ";", "mx; spf", "mx; spf=", "mx; =pass", "mx; spf=pass smtp", "mx; spf=pass smtp=a@b",
+      "mx; spf=pass smtp.mailfrom", "mx; spf=pass smtp.mailfrom=", "mx; spf=pass (",
+      "mx; spf=pass smtp.mailfrom=\"a", "mx 2; spf=pass", "mx; spf/2=pass", "mx; dkim=pass;;",
+      "mx; dkim=pass; none", "mx dkim=pass");
+  CAPTURE(value);
+  CHECK_FALSE(Parse(value).ok());
+  std::string many = "mx";
+  for (int i = 0; i < 101; ++i) many += "; spf=pass";
+  CHECK_FALSE(Parse(many).ok());
+  many = "mx; spf=pass";
+  for (int i = 0; i < 21; ++i) many += " smtp.a=b";
+  CHECK_FALSE(Parse(many).ok());
+}
+
 TEST_CASE("RFC 8601 §5: U-labels and A-labels are one name", "[authres][unit]") {
   CHECK(ClaimsToBeFrom("xn--bcher-kva.example; none",
                        "b\xc3\xbc"

@@ -23,6 +23,10 @@ class Executor {
   // the executor has stopped is destroyed without being run.
   virtual void Post(absl::AnyInvocable<void()> work) = 0;
 
+  // On this executor's thread: a coroutine begins (+1) or has ended (-1) to wait for what Post()
+  // will bring. An executor that stops may wait for it a while.
+  virtual void Expect(int /*change*/) {}
+
   // The executor whose thread this is; nullptr on any other thread.
   static Executor* Current();
 

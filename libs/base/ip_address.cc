@@ -67,6 +67,12 @@ IpAddress IpAddress::Masked(int prefix_bits) const {
   return masked;
 }
 
+IpAddress IpAddress::CustomerNetwork() const {
+  constexpr int kIpv6Prefix = 64;
+  const IpAddress plain = Unmapped();
+  return plain.v4_ ? plain : plain.Masked(kIpv6Prefix);
+}
+
 bool IpAddress::InNetwork(const IpAddress& network, int prefix_bits) const {
   return v4_ == network.v4_ && Masked(prefix_bits) == network.Masked(prefix_bits);
 }

@@ -36,6 +36,9 @@ class IpAddress {
   bool is_loopback() const;
   // This address with all bits after `prefix_bits` set to zero.
   IpAddress Masked(int prefix_bits) const;
+  // What one customer has at least, for counting who comes: the IPv4 address, also of a mapped one,
+  // or the IPv6 /64.
+  IpAddress CustomerNetwork() const;
   // True when both are of one family and share the first `prefix_bits` bits.
   bool InNetwork(const IpAddress& network, int prefix_bits) const;
   // The name to ask for PTR: "1.2.0.192.in-addr.arpa", "...ip6.arpa" (RFC 1035 §3.5, RFC 3596

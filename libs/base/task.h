@@ -165,7 +165,11 @@ class Completion {
     auto waiter = std::exchange(state_->waiter, nullptr);
     Executor* executor = state_->executor;
     lock.unlock();
-    if (waiter) executor->Post([waiter] { waiter.resume(); });
+    if (!waiter) return;
+    executor->Post([executor, waiter] {
+      executor->Expect(-1);
+      waiter.resume();
+    });
   }
 
   auto operator co_await() const { return Awaiter{state_}; }
@@ -185,6 +189,7 @@ class Completion {
       if (state->value) return false;
       state->executor = Executor::Current();
       GODWIT_CHECK(state->executor != nullptr);
+      state->executor->Expect(+1);
       state->waiter = handle;
       return true;
     }

@@ -17,6 +17,7 @@ Signer::Signer(SignOptions options)
       }) {}
 
 std::vector<std::string> Signer::FieldNames() const {
+  if (!options_.exact_fields.empty()) return options_.exact_fields;
   std::vector<std::string> names;
   for (const std::string& name : options_.headers) {
     names.insert(names.end(), stream_.header().Find(name).size(), name);

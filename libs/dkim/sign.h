@@ -59,6 +59,9 @@ struct SignOptions {
   std::vector<std::string> oversign = {"From",        "Sender",     "Reply-To",     "Subject",
                                        "Date",        "To",         "Cc",           "Message-ID",
                                        "In-Reply-To", "References", "MIME-Version", "Content-Type"};
+  // When it is not empty: h= exactly, instead of the two above. A name that stands once more than
+  // its field does is oversigned.
+  std::vector<std::string> exact_fields = {};
   Canonicalization header_canonicalization = Canonicalization::kRelaxed;
   Canonicalization body_canonicalization = Canonicalization::kRelaxed;
   std::optional<absl::Time> timestamp = std::nullopt;

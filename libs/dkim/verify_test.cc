@@ -2,6 +2,7 @@
 
 #include <catch2/catch.hpp>
 #include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -243,19 +244,83 @@ TEST_CASE("RFC 6376 §6.1.2: of several key records the one that fits is taken",
   CHECK(VerifyOne(Signed(Options(key)), zone).code == ResultCode::kPass);
 }
 
-// The signer never writes l=, so the field is made here as another signer would.
-std::string SignedWithLength(const PrivateKey& key, uint64_t length, const std::string& body) {
+// With tags that the signer never writes, as another signer would. The header only: a body of
+// `body` is to follow.
+std::string SignedByHand(const PrivateKey& key, const std::string& tags,
+                         std::optional<uint64_t> length, const std::string& body) {
   BodyHashes hashes;
   const int request = hashes.Request(Canonicalization::kRelaxed, length);
   hashes.Feed(body);
   hashes.End();
-  std::string field =
-      "DKIM-Signature: v=1; a=ed25519-sha256; c=relaxed/relaxed; d=example.org; s=s1; h=From; l=" +
-      std::to_string(length) + "; bh=" + base::Base64Encode(hashes.Get(request).sha256) + "; b=";
+  std::string field = "DKIM-Signature: v=1; c=relaxed/relaxed; h=From; a=" +
+                      std::string(AlgorithmName(key.type())) + "; " + tags +
+                      "; bh=" + base::Base64Encode(hashes.Get(request).sha256) + "; b=";
   const auto header = HeaderBlock::Parse(std::string(kHeader));
   const auto signature = ParseSignature(field.substr(15) + "AAAA", SignatureForm::kDkim);
   field += base::Base64Encode(key.Sign(SignedHeaderData(header, *signature, field)).value());
   return field + "\r\n" + std::string(kHeader) + "\r\n";
+}
+
+std::string SignedWithLength(const PrivateKey& key, uint64_t length, const std::string& body) {
+  return SignedByHand(key, "d=example.org; s=s1; l=" + std::to_string(length), length, body);
+}
+
+TEST_CASE("RFC 8616 §4: U-labels in d=, s= and i= are the A-labels of the DNS", "[dkim][unit]") {
+  const PrivateKey key = Ed25519();
+  testing::FakeZone zone;
+  base::DnsAnswer answer;
+  answer.outcome = base::DnsOutcome::kOk;
+  answer.texts = {key.PublicRecord() + "; t=s"};
+  zone.Override({"xn--l1aa._domainkey.xn--bcher-kva.example", base::DnsType::kTxt}, answer);
+  const std::string u_domain =
+      "b\xc3\xbc"
+      "cher.example";
+  const std::string u_selector = "\xd0\xbc\xd0\xbc";  // two Cyrillic letters
+  for (const std::string& identity :
+       {std::string(), "; i=j\xc3\xbcrgen@" + u_domain, std::string("; i=@xn--bcher-kva.example"),
+        "; i=j=C3=BCrgen@" + u_domain}) {
+    CAPTURE(identity);
+    const SignatureResult result = VerifyOne(
+        SignedByHand(key, "d=" + u_domain + "; s=" + u_selector + identity, std::nullopt, ""),
+        zone);
+    CAPTURE(result.reason);
+    CHECK(result.code == ResultCode::kPass);
+    CHECK(result.domain == "xn--bcher-kva.example");
+    CHECK(result.selector == "xn--l1aa");
+  }
+}
+
+TEST_CASE("RFC 8301 §3.2: RSA keys of 1024 to 4096 bits", "[dkim][unit]") {
+  const int bits = GENERATE(1024, 2048, 4096);
+  CAPTURE(bits);
+  const PrivateKey key = Rsa(bits);
+  const SignatureResult result = VerifyOne(Signed(Options(key)), Zone(key.PublicRecord()));
+  CHECK(result.code == ResultCode::kPass);
+  CHECK(result.key_bits == bits);
+}
+
+TEST_CASE("RFC 8301 §3.1: rsa-sha1 never passes, whatever else is right", "[dkim][unit]") {
+  const PrivateKey key = Rsa(2048);
+  const std::string by_hand = SignedByHand(key, "d=example.org; s=s1", std::nullopt, "");
+  REQUIRE(VerifyOne(by_hand, Zone(key.PublicRecord())).code == ResultCode::kPass);
+  const std::string sha1 = Replace(by_hand, "a=rsa-sha256", "a=rsa-sha1");
+  CHECK(VerifyOne(sha1, Zone(key.PublicRecord() + "; h=sha1")).code == ResultCode::kPermError);
+  CHECK(VerifyOne(by_hand, Zone(key.PublicRecord() + "; h=sha1")).code == ResultCode::kPermError);
+  CHECK(VerifyOne(by_hand, Zone(key.PublicRecord() + "; h=sha1:sha256")).code == ResultCode::kPass);
+}
+
+TEST_CASE("RFC 6376 §8.4: a thousand signatures cost the DNS ten questions", "[dkim][unit]") {
+  std::string message;
+  const std::string hash = base::Base64Encode(std::string(32, 'h'));
+  for (int i = 0; i < 1000; ++i) {
+    message += "DKIM-Signature: v=1; a=rsa-sha256; d=example.org; s=s" + std::to_string(i) +
+               "; h=From; bh=" + hash + "; b=AAAA\r\n";
+  }
+  message += Message();
+  Verifier verifier({}, kNow);
+  verifier.Feed(message);
+  CHECK(verifier.Questions().size() == 10);
+  CHECK(VerifyAll({message}, testing::FakeZone()).size() == 100);
 }
 
 TEST_CASE("RFC 6376 §8.2: l= that leaves out a part of the body", "[dkim][unit]") {

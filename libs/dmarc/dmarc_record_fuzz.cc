@@ -1,5 +1,6 @@
 // The first line is a From value, the others are records of a walk, top last. Properties: domains
-// of From are names DNS can have; a record has values within their ranges; an evaluation ends.
+// of From are names DNS can have; a record has values within their ranges, its report addresses are
+// addresses; an evaluation ends.
 
 #include <cstdint>
 #include <string>
@@ -7,6 +8,7 @@
 #include "libs/base/ascii.h"
 #include "libs/base/check.h"
 #include "libs/dmarc/author.h"
+#include "libs/dmarc/destinations.h"
 #include "libs/dmarc/evaluate.h"
 #include "libs/dmarc/record.h"
 #include "libs/idna/domain.h"
@@ -30,6 +32,12 @@ void Run(std::string_view input) {
     const auto record = ParseRecord(line);
     GODWIT_CHECK(!record ||
                  (IsDmarcRecord(line) && record->percent <= 100 && record->percent >= 0));
+    if (!record) continue;
+    for (const std::string& uri : record->rua) {
+      const auto destination = ParseReportUri(uri, Mode::kPublicSuffixList);
+      GODWIT_CHECK(!destination || (idna::IsDnsName(destination->domain) &&
+                                    destination->address.ends_with("@" + destination->domain)));
+    }
   }
   base::DnsAnswers answers;
   for (int round = 0; round < 10; ++round) {

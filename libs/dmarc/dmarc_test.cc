@@ -269,6 +269,25 @@ TEST_CASE("RFC 9989 §4.10.1: no record, no answer, no usable record", "[dmarc][
   CHECK(Run(zone, {"bad.example", {}}).code == ResultCode::kPermError);
 }
 
+TEST_CASE("RFC 9989 §5.3.2: what a temporary error could turn into", "[dmarc][unit]") {
+  testing::FakeZone zone(
+      "_dmarc.a.example TXT \"v=DMARC1; p=reject\"\n"
+      "_dmarc.b.example TXT \"v=DMARC1; p=none\"\n"
+      "_dmarc.t.example TXT \"v=DMARC1; p=reject; t=y\"\n"
+      "_dmarc.slow.example TEMPFAIL");
+  const auto worst = [&](const std::string& domain) {
+    const Result result = Run(zone, {domain, {Dkim(domain, Outcome::kTempError)}});
+    CHECK(result.code == ResultCode::kTempError);
+    CHECK(result.disposition == Policy::kNone);
+    return result.worst;
+  };
+  CHECK(worst("a.example") == Policy::kReject);
+  CHECK(worst("b.example") == Policy::kNone);
+  CHECK(worst("t.example") == Policy::kQuarantine);
+  CHECK(worst("slow.example") == Policy::kReject);
+  CHECK(Run(zone, {"a.example", {}}).worst == Policy::kNone);
+}
+
 TEST_CASE("A walk asks at most eight names, in one round", "[dmarc][unit]") {
   int asked = 0;
   Run(testing::FakeZone(), {"a.b.c.d.e.f.g.h.i.j.k.example", {}}, {}, &asked);

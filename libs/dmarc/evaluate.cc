@@ -54,6 +54,7 @@ class Evaluation {
       : input_(input), options_(options), answers_(answers) {}
 
   base::DnsStep<Result> Run();
+  base::DnsStep<std::optional<std::string>> Organizational(const std::string& domain);
 
  private:
   const base::DnsAnswer* Ask(const std::string& name, base::DnsType type);
@@ -246,19 +247,21 @@ void Evaluation::Conclude() {
     result_.code = ResultCode::kPass;
     return;
   }
-  // RFC 9989 §5.3.2: with a temporary error nothing permanent can be concluded.
-  if (temp_error_) {
-    result_.code = ResultCode::kTempError;
-    result_.reason = "no aligned pass, and a temporary error in SPF or DKIM";
-    return;
-  }
-  result_.code = ResultCode::kFail;
-  result_.reason = "no aligned pass of SPF or DKIM";
   const bool sampled_out =
       options_.mode == Mode::kPublicSuffixList && options_.sample >= result_.parsed.percent;
   const bool testing = options_.mode == Mode::kTreeWalk && result_.parsed.testing;
   // RFC 9989 §4.7 t=, RFC 7489 §6.6.4: one level below.
-  result_.disposition = sampled_out || testing ? Milder(result_.policy) : result_.policy;
+  const Policy applied = sampled_out || testing ? Milder(result_.policy) : result_.policy;
+  // RFC 9989 §5.3.2: with a temporary error nothing permanent can be concluded.
+  if (temp_error_) {
+    result_.code = ResultCode::kTempError;
+    result_.reason = "no aligned pass, and a temporary error in SPF or DKIM";
+    result_.worst = applied;
+    return;
+  }
+  result_.code = ResultCode::kFail;
+  result_.reason = "no aligned pass of SPF or DKIM";
+  result_.disposition = applied;
 }
 
 base::DnsStep<Result> Evaluation::Run() {
@@ -269,6 +272,7 @@ base::DnsStep<Result> Evaluation::Run() {
   if (walk.temp_error) {
     result_.code = ResultCode::kTempError;
     result_.reason = "no answer from DNS for the policy";
+    result_.worst = Policy::kReject;
     return result_;
   }
   const Found* found = PolicyRecord(walk);
@@ -282,6 +286,17 @@ base::DnsStep<Result> Evaluation::Run() {
   if (!chosen || !checked) return std::vector<base::DnsQuestion>(missing_.begin(), missing_.end());
   Conclude();
   return result_;
+}
+
+base::DnsStep<std::optional<std::string>> Evaluation::Organizational(const std::string& domain) {
+  // RFC 7489 §3.2 needs the list only.
+  if (options_.mode == Mode::kPublicSuffixList) {
+    return std::optional<std::string>(OrganizationalDomainByList(domain));
+  }
+  const Walk walk = TreeWalk(domain);
+  if (walk.pending) return std::vector<base::DnsQuestion>(missing_.begin(), missing_.end());
+  if (walk.temp_error) return std::optional<std::string>();
+  return std::optional<std::string>(walk.organizational_domain);
 }
 
 }  // namespace
@@ -332,6 +347,13 @@ std::vector<base::DnsQuestion> EarlyQuestions(std::string_view author_domain,
 base::DnsStep<Result> Evaluate(const Input& input, const Options& options,
                                const base::DnsAnswers& answers) {
   return Evaluation(input, options, answers).Run();
+}
+
+base::DnsStep<std::optional<std::string>> OrganizationalDomain(const std::string& domain,
+                                                               const Options& options,
+                                                               const base::DnsAnswers& answers) {
+  const Input nobody;
+  return Evaluation(nobody, options, answers).Organizational(domain);
 }
 
 }  // namespace godwit::dmarc

@@ -15,6 +15,7 @@
 // disposition is only ever stricter than none when result is kFail.
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -66,7 +67,10 @@ struct Result {
   Policy policy = Policy::kNone;       // what p=, sp= or np= says for this author domain
   std::string policy_tag;              // "p", "sp" or "np"
   Policy disposition = Policy::kNone;  // for this message, with t= or pct= applied
-  bool dkim_aligned = false;           // a passing, aligned signature
+  // For kTempError: the disposition that a fail would have had; kReject when the policy isn't
+  // known.
+  Policy worst = Policy::kNone;
+  bool dkim_aligned = false;  // a passing, aligned signature
   bool spf_aligned = false;
   std::vector<AlignedIdentifier> aligned;
   std::string reason;  // for people
@@ -80,6 +84,12 @@ std::vector<base::DnsQuestion> EarlyQuestions(std::string_view author_domain,
 
 base::DnsStep<Result> Evaluate(const Input& input, const Options& options,
                                const base::DnsAnswers& answers);
+
+// The organizational domain of `domain` (A-labels, lower case): RFC 9989 §4.10.2 or RFC 7489 §3.2,
+// by the mode. nullopt: no answer from DNS now.
+base::DnsStep<std::optional<std::string>> OrganizationalDomain(const std::string& domain,
+                                                               const Options& options,
+                                                               const base::DnsAnswers& answers);
 
 // The names of a tree walk from `domain`, longest first, at most eight (RFC 9989 §4.10).
 std::vector<std::string> TreeWalkNames(std::string_view domain);

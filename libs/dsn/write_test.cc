@@ -265,7 +265,8 @@ TEST_CASE("Any report reads back from its notification", "[dsn][unit]") {
 }
 
 TEST_CASE("No text from elsewhere breaks out of its field", "[dsn][unit]") {
-  const std::string evil = "x\r\nBcc: eve@example.org\r\n\r\n--0123456789abcdefghjk--\r\n\0\xff";
+  using std::string_literals::operator""s;
+  const std::string evil = "x\r\nBcc: eve@example.org\r\n\r\n--0123456789abcdefghjk--\r\n\0\xff"s;
   Notification n = Basic();
   n.report.envelope_id = n.report.received_from_mta = evil;
   Recipient& r = n.report.recipients[0];

@@ -24,6 +24,10 @@ namespace {
 constexpr absl::Duration kComplaintInterval = absl::Minutes(1);
 constexpr size_t kMaxComplaints = 1000;
 
+// A gateway that nothing was sent to for this long is forgotten: one that went in good order would
+// be dialled for ever.
+constexpr absl::Duration kIdle = absl::Minutes(10);
+
 }  // namespace
 
 // Lives on the executor's thread; coroutines hold it, so that it outlives the sender.
@@ -32,13 +36,15 @@ class HintSender::Core : public std::enable_shared_from_this<HintSender::Core> {
   explicit Core(HintSenderOptions options) : options_(std::move(options)) {}
 
   void Add(int64_t account, int64_t modseq, const std::vector<std::string>& watchers);
-  HintStats stats() const { return {sent_.load(), dropped_.load()}; }
+  base::Task<void> Finish();
+  HintStats stats() const { return {sent_.load(), dropped_.load(), known_.load()}; }
 
  private:
   struct Gateway {
     std::map<int64_t, int64_t> waiting;  // account -> highest modseq
     std::unique_ptr<pb::Hints::Stub> stub;
     bool sending = false;
+    absl::Duration used;  // on the monotonic clock
   };
 
   // What went wrong with a gateway since it was last told.
@@ -48,25 +54,38 @@ class HintSender::Core : public std::enable_shared_from_this<HintSender::Core> {
     int64_t hints = 0;
   };
 
-  static base::Task<void> Drain(std::shared_ptr<Core> core, std::string address);
+  static base::Task<void> Run(std::shared_ptr<Core> core, std::string address);
+  base::Task<void> Drain(std::string address);
   bool Connect(const std::string& address, Gateway* gateway);
   pb::HintRequest TakeBatch(Gateway* gateway) const;
   void GiveUp(const std::string& address, int64_t under_way, const absl::Status& status);
   void Complain(const std::string& address, int64_t hints, const absl::Status& status);
+  void ForgetIdle();
   void CountSent(int64_t hints);
   void CountDropped(int64_t hints);
 
   HintSenderOptions options_;
   std::unordered_map<std::string, Gateway> gateways_;
   std::unordered_map<std::string, Complaint> complaints_;
+  absl::Duration looked_;  // for idle gateways
+  int running_ = 0;
+  bool finishing_ = false;
+  base::Completion<bool> finished_;
   std::atomic<int64_t> sent_{0};
   std::atomic<int64_t> dropped_{0};
+  std::atomic<int64_t> known_{0};
 };
 
 void HintSender::Core::Add(int64_t account, int64_t modseq,
                            const std::vector<std::string>& watchers) {
+  if (finishing_) {
+    CountDropped(static_cast<int64_t>(watchers.size()));
+    return;
+  }
+  ForgetIdle();
   for (const std::string& address : watchers) {
     Gateway& gateway = gateways_[address];
+    gateway.used = looked_;
     auto found = gateway.waiting.find(account);
     if (found != gateway.waiting.end()) {
       found->second = std::max(found->second, modseq);
@@ -75,8 +94,19 @@ void HintSender::Core::Add(int64_t account, int64_t modseq,
     } else {
       CountDropped(1);
     }
-    if (!std::exchange(gateway.sending, true)) base::Spawn(Drain(shared_from_this(), address));
+    known_ = static_cast<int64_t>(gateways_.size());
+    if (!std::exchange(gateway.sending, true)) base::Spawn(Run(shared_from_this(), address));
   }
+}
+
+// Once a minute, so `used` may be a minute old.
+void HintSender::Core::ForgetIdle() {
+  const absl::Duration now = options_.clock->Monotonic();
+  if (now - looked_ < absl::Minutes(1)) return;
+  looked_ = now;
+  std::erase_if(gateways_, [now](const auto& entry) {
+    return !entry.second.sending && now - entry.second.used > kIdle;
+  });
 }
 
 bool HintSender::Core::Connect(const std::string& address, Gateway* gateway) {
@@ -124,6 +154,7 @@ void HintSender::Core::GiveUp(const std::string& address, int64_t under_way,
   CountDropped(hints);
   Complain(address, hints, status);
   gateways_.erase(address);
+  known_ = static_cast<int64_t>(gateways_.size());
 }
 
 // A gateway that is away fails with each message that comes in: that is no reason for a line each.
@@ -143,28 +174,39 @@ void HintSender::Core::Complain(const std::string& address, int64_t hints,
   complaint = {now, 0, 0};
 }
 
-base::Task<void> HintSender::Core::Drain(std::shared_ptr<Core> core, std::string address) {
+base::Task<void> HintSender::Core::Run(std::shared_ptr<Core> core, std::string address) {
+  ++core->running_;
+  co_await core->Drain(std::move(address));
+  if (--core->running_ == 0 && core->finishing_) core->finished_.Set(true);
+}
+
+base::Task<void> HintSender::Core::Drain(std::string address) {
   for (;;) {
-    Gateway& gateway = core->gateways_[address];
+    Gateway& gateway = gateways_[address];
     if (gateway.waiting.empty()) {
       gateway.sending = false;
       co_return;
     }
-    if (!core->Connect(address, &gateway)) co_return;
-    pb::HintRequest request = core->TakeBatch(&gateway);
+    if (!Connect(address, &gateway)) co_return;
+    pb::HintRequest request = TakeBatch(&gateway);
     const int64_t count = request.changes_size();
     rpc::CallOptions options;
-    options.deadline = core->options_.deadline;
+    options.deadline = options_.deadline;
     // Nobody but this coroutine erases the gateway while `sending` is set.
     absl::StatusOr<pb::HintResponse> response =
         co_await rpc::Call(gateway.stub.get(), &pb::Hints::StubInterface::async_interface::Hint,
                            std::move(request), std::move(options));
     if (!response.ok()) {
-      core->GiveUp(address, count, response.status());
+      GiveUp(address, count, response.status());
       co_return;
     }
-    core->CountSent(count);
+    CountSent(count);
   }
+}
+
+base::Task<void> HintSender::Core::Finish() {
+  finishing_ = true;
+  if (running_ > 0) co_await finished_;
 }
 
 HintSender::HintSender(HintSenderOptions options, base::Executor* executor)
@@ -177,6 +219,8 @@ void HintSender::Send(int64_t account, int64_t modseq, const std::vector<std::st
   executor_->Post(
       [core = core_, account, modseq, watchers] { core->Add(account, modseq, watchers); });
 }
+
+base::Task<void> HintSender::Finish() { return core_->Finish(); }
 
 HintStats HintSender::Stats() const { return core_->stats(); }
 

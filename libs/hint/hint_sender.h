@@ -11,8 +11,8 @@
 // next call. A gateway that is gone costs one failed call; what waited for it is dropped, and the
 // slow poll of the gateway heals. The log gets one line a gateway and minute, with the numbers.
 //
-// Send() from any thread. Everything else happens on `executor`, which must run until the sender is
-// destroyed or be stopped before.
+// Send() from any thread. Everything else happens on `executor`, which runs until Finish() has
+// ended.
 
 #include <atomic>
 #include <cstdint>
@@ -24,6 +24,7 @@
 #include "absl/time/time.h"
 #include "libs/base/clock.h"
 #include "libs/base/executor.h"
+#include "libs/base/task.h"
 #include "libs/obs/metrics.h"
 #include "libs/rpc/tls.h"
 
@@ -46,7 +47,8 @@ struct HintSenderOptions {
 
 struct HintStats {
   int64_t sent = 0;
-  int64_t dropped = 0;  // the gateway was gone or slow
+  int64_t dropped = 0;   // the gateway was gone or slow
+  int64_t gateways = 0;  // known now
 };
 
 class HintSender {
@@ -58,6 +60,10 @@ class HintSender {
 
   // `watchers`: addresses of gateways, as the functions of the store return them.
   void Send(int64_t account, int64_t modseq, const std::vector<std::string>& watchers);
+
+  // What was sent before goes out or is given up, within the deadline of a call; further hints are
+  // dropped. Call it once, on `executor`, before that stops.
+  base::Task<void> Finish();
 
   HintStats Stats() const;
 

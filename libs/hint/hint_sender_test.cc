@@ -12,6 +12,7 @@
 #include <utility>
 #include <vector>
 
+#include "absl/synchronization/notification.h"
 #include "libs/base/status.h"
 #include "libs/obs/log.h"
 #include "libs/rpc/serve.h"
@@ -84,12 +85,24 @@ class World {
   }
   ~World() {
     gateway.release.Set(true);
+    Finish();
     server.reset();
     loop_.Stop();
     thread_.join();
   }
+  // Returns when the sender has nothing under way.
+  void Finish() {
+    if (std::exchange(finished_, true)) return;
+    absl::Notification done;
+    loop_.Post([&] { base::Spawn(Finished(&done)); });
+    done.WaitForNotification();
+  }
 
  private:
+  base::Task<void> Finished(absl::Notification* done) {
+    co_await sender.Finish();
+    done->Notify();
+  }
   rpc::TlsFiles Files(const std::string& name) {
     const testing::LeafFiles leaf = authority_.Issue({.names = {name}});
     rpc::TlsFiles files;
@@ -110,6 +123,7 @@ class World {
   testing::CertificateAuthority authority_;
   base::RunLoop loop_;
   std::thread thread_;
+  bool finished_ = false;
 
  public:
   testing::FakeClock clock;
@@ -152,6 +166,39 @@ TEST_CASE("A gateway that is gone costs its hints and nothing else", "[hint][uni
   world.sender.Send(1, 0, {world.address});  // nothing changed: nothing is said
   world.sender.Send(1, 12, {});
   CHECK(world.gateway.calls() == std::vector<Changes>{{{1, 11}}});
+}
+
+TEST_CASE("A gateway that was told nothing for ten minutes is forgotten", "[hint][unit]") {
+  World world;
+  world.gateway.release.Set(true);
+  world.sender.Send(1, 10, {world.address});
+  REQUIRE(Eventually([&] { return world.sender.Stats().sent == 1; }));
+  CHECK(world.sender.Stats().gateways == 1);
+  world.clock.Advance(absl::Minutes(9));
+  world.sender.Send(1, 10, {"127.0.0.1:1"});
+  REQUIRE(Eventually([&] { return world.sender.Stats().dropped == 1; }));
+  CHECK(world.sender.Stats().gateways == 1);
+  world.clock.Advance(absl::Minutes(2));
+  world.sender.Send(1, 11, {"127.0.0.1:1"});
+  REQUIRE(Eventually([&] { return world.sender.Stats().dropped == 2; }));
+  CHECK(world.sender.Stats().gateways == 0);
+}
+
+// A call whose answer came behind the executor's end was never destroyed.
+TEST_CASE("Finish waits for the call under way and drops what comes later", "[hint][unit]") {
+  World world;
+  world.sender.Send(1, 10, {world.address});
+  REQUIRE(Eventually([&] { return world.gateway.begun == 1; }));
+  std::thread finishing([&] { world.Finish(); });
+  REQUIRE(Eventually([&] {
+    world.sender.Send(2, 20, {world.address});
+    return world.sender.Stats().dropped > 0;
+  }));
+  CHECK(world.sender.Stats().sent == 0);
+  world.gateway.release.Set(true);
+  finishing.join();
+  CHECK(world.sender.Stats().sent > 0);
+  CHECK(world.gateway.calls()[0] == Changes{{1, 10}});
 }
 
 // A gateway that was away for an hour filled the log with a line for each message.

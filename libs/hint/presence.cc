@@ -68,15 +68,23 @@ base::Task<absl::Status> Presence::WatchAgain(std::shared_ptr<Account> account) 
 }
 
 base::Task<void> Presence::Run() {
+  base::Spawn(Heal());
   net::Timer timer(net::Reactor::Current());
   absl::Duration beaten = clock_->Monotonic();
-  absl::Duration polled = beaten;
   while (co_await timer.Wait(std::min(options_.directory, options_.beat))) {
     co_await CheckDirectory();
     if (clock_->Monotonic() - beaten < options_.beat) continue;
     beaten = clock_->Monotonic();
     co_await Beat();
     co_await UnwatchIdle();
+  }
+}
+
+base::Task<void> Presence::Heal() {
+  net::Timer timer(net::Reactor::Current());
+  absl::Duration polled = clock_->Monotonic();
+  while (co_await timer.Wait(std::min(options_.directory, options_.beat))) {
+    if (watch_all_) co_await WatchAll();
     if (clock_->Monotonic() - polled < options_.poll) continue;
     co_await Poll();
     polled = clock_->Monotonic();
@@ -132,7 +140,7 @@ base::Task<void> Presence::Beat() {
       [id](db::Connection& c) { return store::Heartbeat(c, store::GatewayId{id}); });
   if (status.code() == absl::StatusCode::kNotFound) {
     status = co_await Register();
-    if (status.ok()) co_await WatchAll();
+    watch_all_ |= status.ok();
   }
   if (!status.ok()) obs::Log(obs::Level::kWarning, "heartbeat failed", {{"error", status}});
 }
@@ -140,9 +148,11 @@ base::Task<void> Presence::Beat() {
 base::Task<void> Presence::WatchAll() {
   obs::Log(obs::Level::kWarning, "registration was gone, watching all accounts again",
            {{"accounts", registry_->Accounts().size()}});
+  watch_all_ = false;
   for (const auto& account : registry_->Accounts()) {
     absl::Status status = co_await WatchAgain(account);
-    if (!status.ok()) co_return;  // the slow poll and the next Watch() do what is left
+    // The slow poll and the next Watch() do what is left; an account may be gone.
+    if (watch_all_ || base::IsRetryable(status)) co_return;
   }
 }
 

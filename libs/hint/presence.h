@@ -4,8 +4,9 @@
 // (libs/store/watch.h).
 //
 // A beat every few seconds keeps the row. When it is gone (PostgreSQL crashed: the tables are
-// UNLOGGED) the gateway registers anew and watches all its accounts again. A slow poll finds what
-// lost hints did not tell. Accounts that nobody holds any more are unwatched after a while.
+// UNLOGGED) the gateway registers anew and watches all its accounts again, which takes its time and
+// keeps neither beats nor what follows waiting. A slow poll finds what lost hints did not tell.
+// Accounts that nobody holds any more are unwatched after a while.
 //
 // Twice a second it asks what changed in the directory (libs/store/directory_changes.h), and sends
 // away the sessions of accounts that were disabled or removed, and of passwords that were replaced.
@@ -69,6 +70,7 @@ class Presence {
  private:
   base::Task<absl::Status> WatchAgain(std::shared_ptr<Account> account);
   base::Task<void> Beat();
+  base::Task<void> Heal();
   base::Task<void> WatchAll();
   base::Task<void> Poll();
   base::Task<void> UnwatchIdle();
@@ -84,6 +86,7 @@ class Presence {
   // Of the registration; 0 before the first. Also its number for Account::watched.
   std::atomic<int64_t> gateway_{0};
   std::atomic<int64_t> directory_seen_{-1};  // -1 before the first registration
+  bool watch_all_ = false;                   // the registration is new
   std::vector<store::LoginRef> unchecked_;   // may have ended
   std::vector<store::LoginRef> ended_;       // whose sessions were told
 };

@@ -105,6 +105,32 @@ TEST_CASE("After a crash of PostgreSQL everything is watched again", "[hint][com
   CHECK(fixture.Eventually("SELECT count(*) FROM watchers", "1"));
 }
 
+// Who had many accounts to watch was taken for dead meanwhile, and began anew for ever.
+TEST_CASE("Beats and the directory do not wait until everything is watched again",
+          "[hint][component]") {
+  Fixture fixture;
+  FakeSession session;
+  auto handle = std::make_shared<SessionHandle>(&fixture.reactor, &session);
+  auto account = fixture.registry.Join(fixture.account, handle);
+  REQUIRE(fixture.reactor.RunUntilDone(fixture.presence->Watch(account)).ok());
+  auto writer = fixture.database.Connect();
+  REQUIRE(writer->ExecuteScript("BEGIN; SELECT FROM accounts FOR UPDATE").ok());
+  REQUIRE(fixture.connection->ExecuteScript("TRUNCATE watchers, gateways").ok());
+  CHECK(fixture.Eventually("SELECT count(*) FROM gateways", "1"));
+  const auto waiting =
+      "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND "
+      "wait_event_type = 'Lock'";
+  CHECK(fixture.Eventually(waiting, "1"));
+  const std::string beat = fixture.database.Ask("SELECT beat_at FROM gateways");
+  CHECK(fixture.Eventually("SELECT beat_at > '" + beat + "' FROM gateways", "t"));
+  const int64_t seen = fixture.presence->directory_seen();
+  REQUIRE(store::AddDomain(*fixture.connection, "c.example", kNow).ok());
+  CHECK(Eventually([&] { return fixture.presence->directory_seen() > seen; }));
+  CHECK(fixture.database.Ask(waiting) == "1");
+  REQUIRE(writer->ExecuteScript("ROLLBACK").ok());
+  CHECK(fixture.Eventually("SELECT count(*) FROM watchers", "1"));
+}
+
 TEST_CASE("The slow poll finds what no hint told", "[hint][component]") {
   Fixture fixture;
   FakeSession session;

@@ -25,6 +25,11 @@ struct Convenience {
   HeaderForm form;
 };
 // RFC 8621 §4.1.3: properties that stand for header fields, in the order they are written.
+constexpr std::string_view kMessageType = "message/rfc822";
+// RFC 5322 §3.6, RFC 2045 §4: at most once in a header.
+constexpr std::array<std::string_view, 12> kOnce = {
+    "date", "from",       "sender",      "reply-to",   "to",      "cc",
+    "bcc",  "message-id", "in-reply-to", "references", "subject", "mime-version"};
 constexpr std::array<Convenience, 11> kFields = {
     {{"from", "From", HeaderForm::kAddresses},
      {"sender", "Sender", HeaderForm::kAddresses},
@@ -187,14 +192,22 @@ class Composer {
         WriteFieldFrom(name, header->field, header->form, member.value());
         continue;
       }
-      for (const json::value& each : member.value().get_array()) {
-        written_.erase(base::Lower(header->field));
-        WriteFieldFrom(name, header->field, header->form, each);
-      }
+      WriteAll(name, *header, member.value().get_array());
     }
     if (!written_.contains("message-id")) Field("Message-ID", "<" + defaults_.message_id + ">");
     if (!written_.contains("date")) Field("Date", mime::FormatDate(defaults_.now));
     if (!written_.contains("mime-version")) Field("MIME-Version", "1.0");
+  }
+
+  // "header:X:all": X as often as there are values, if it may stand there more than once.
+  void WriteAll(std::string_view name, const HeaderProperty& header, const json::array& values) {
+    const std::string field = base::Lower(header.field);
+    const bool once = std::find(kOnce.begin(), kOnce.end(), field) != kOnce.end();
+    if (written_.contains(field) || (once && values.size() > 1)) return Bad(name);
+    for (const json::value& each : values) {
+      written_.erase(field);
+      WriteFieldFrom(name, header.field, header.form, each);
+    }
   }
 
   void CheckKnown(std::string_view name) {
@@ -283,6 +296,10 @@ class Composer {
                       std::string_view property) {
     const std::string boundary = defaults_.boundary + std::to_string(++boundaries_);
     mime::AppendField(&text_, "Content-Type", type + "; boundary=\"" + boundary + "\"");
+    // RFC 2045 §6.4: what is made of parts has the least that holds all of them.
+    if (std::any_of(children.begin(), children.end(), HoldsMessage)) {
+      mime::AppendField(&text_, "Content-Transfer-Encoding", "8bit");
+    }
     text_ += "\r\n";
     for (const json::value& child : children) {
       text_ += "\r\n--" + boundary + "\r\n";
@@ -299,12 +316,22 @@ class Composer {
                  std::string_view property) {
     if (!IsId(blob_id)) return Bad(property);
     WritePartFields(part, type, property);
-    // RFC 2046 §5.2.1: a message is not to be put into base64. As octets it still can be read.
-    if (type.starts_with("message/")) return Bad(property);
-    mime::AppendField(&text_, "Content-Transfer-Encoding", "base64");
+    // RFC 2046 §5.2.1: a message is not put into base64.
+    const bool message = type == kMessageType;
+    if (type.starts_with("message/") && !message) return Bad(property);
+    mime::AppendField(&text_, "Content-Transfer-Encoding", message ? "8bit" : "base64");
     text_ += "\r\n";
     Flush();
-    composed_.pieces.push_back({"", blob_id});
+    composed_.pieces.push_back({"", blob_id, message});
+  }
+
+  static bool HoldsMessage(const json::value& part) {
+    const json::object* object = part.if_object();
+    if (object == nullptr) return false;
+    if (base::Lower(FindString(*object, "type").value_or("")) == kMessageType) return true;
+    const json::value* children = Find(*object, "subParts");
+    const json::array* list = children == nullptr ? nullptr : children->if_array();
+    return list != nullptr && std::any_of(list->begin(), list->end(), HoldsMessage);
   }
 
   void WriteText(const json::object& part, const std::string& type,

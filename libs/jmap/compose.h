@@ -21,6 +21,7 @@ namespace godwit::jmap {
 struct Piece {
   std::string text{};     // as it stands, CRLF line ends
   std::string blob_id{};  // or these octets, in base64 with lines of 76 characters
+  bool as_it_is = false;  // and not in base64: a message
 };
 
 struct ComposedEmail {

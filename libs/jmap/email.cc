@@ -10,6 +10,8 @@
 namespace godwit::jmap {
 namespace {
 
+constexpr size_t kMaxBodyProperties = 256;
+
 constexpr std::array<std::string_view, 23> kDefault = {
     "id",        "blobId",    "threadId",   "mailboxIds", "keywords",      "size",    "receivedAt",
     "messageId", "inReplyTo", "references", "sender",     "from",          "to",      "cc",
@@ -134,7 +136,11 @@ bool EmailGet::needs_part_headers() const {
 std::variant<EmailGet, MethodError> TakeEmailGet(
     const std::optional<std::vector<std::string>>& properties, Arguments* arguments) {
   EmailGet get;
-  const auto body = ParseBodyProperties(arguments->Strings("bodyProperties"));
+  const auto names = arguments->Strings("bodyProperties");
+  if (names && names->size() > kMaxBodyProperties) {
+    return MethodError{"invalidArguments", "bodyProperties: too many"};
+  }
+  const auto body = ParseBodyProperties(names);
   get.fetch_text_values = arguments->Bool("fetchTextBodyValues").value_or(false);
   get.fetch_html_values = arguments->Bool("fetchHTMLBodyValues").value_or(false);
   get.fetch_all_values = arguments->Bool("fetchAllBodyValues").value_or(false);

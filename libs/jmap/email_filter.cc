@@ -120,6 +120,7 @@ class FilterParser {
       for (const std::string& id : *ids) {
         c->in_mailbox_other_than.push_back(ParseId(IdType::kMailbox, id).value_or(-1));
       }
+      std::sort(c->in_mailbox_other_than.begin(), c->in_mailbox_other_than.end());
     }
   }
 

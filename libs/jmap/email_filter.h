@@ -20,7 +20,7 @@ namespace godwit::jmap {
 // §4.4.1. All that is given must hold.
 struct FilterCondition {
   std::optional<int64_t> in_mailbox;
-  std::vector<int64_t> in_mailbox_other_than;
+  std::vector<int64_t> in_mailbox_other_than;  // ascending
   bool has_other_than = false;
   std::optional<absl::Time> before, after;
   std::optional<uint64_t> min_size, max_size;

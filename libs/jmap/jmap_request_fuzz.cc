@@ -66,8 +66,9 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   auto* request = std::get_if<Request>(&parsed);
   if (request == nullptr) return 0;
   std::vector<Invocation> responses;
+  size_t budget = 1 << 20;
   for (Invocation& call : request->calls) {
-    if (!ResolveReferences(&call.arguments, responses)) ReadArguments(call.arguments);
+    if (!ResolveReferences(&call.arguments, responses, &budget)) ReadArguments(call.arguments);
     responses.push_back(call);
   }
   for (const Invocation& each : responses) {

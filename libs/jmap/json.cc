@@ -1,5 +1,6 @@
 #include "libs/jmap/json.h"
 
+#include <algorithm>
 #include <boost/json/basic_parser_impl.hpp>
 #include <boost/json/src.hpp>
 #include <limits>
@@ -13,10 +14,11 @@ namespace godwit::jmap {
 namespace {
 
 constexpr size_t kMaxDepth = 64;
+constexpr size_t kMaxValues = 500'000;
 constexpr int64_t kMaxInt = (int64_t{1} << 53) - 1;
 
-// Counts the names of all objects. Boost's value keeps the last of several members of one name in
-// silence; when the counts differ there was such a one.
+// Counts the values, and the names of all objects. Boost's value keeps the last of several members
+// of one name in silence; when the counts differ there was such a one.
 class NameCounter {
  public:
   static constexpr std::size_t max_object_size = std::numeric_limits<std::size_t>::max();
@@ -31,10 +33,14 @@ class NameCounter {
   bool on_object_begin(Error&) { return true; }
   bool on_object_end(std::size_t n, Error&) {
     names += n;
+    values += n;
     return true;
   }
   bool on_array_begin(Error&) { return true; }
-  bool on_array_end(std::size_t, Error&) { return true; }
+  bool on_array_end(std::size_t n, Error&) {
+    values += n;
+    return true;
+  }
   bool on_key_part(Text, std::size_t, Error&) { return true; }
   bool on_key(Text, std::size_t, Error&) { return true; }
   bool on_string_part(Text, std::size_t, Error&) { return true; }
@@ -49,7 +55,42 @@ class NameCounter {
   bool on_comment(Text, Error&) { return true; }
 
   size_t names = 0;
+  size_t values = 0;
 };
+
+bool TakeOctets(size_t size, size_t* left) {
+  if (size > *left) return false;
+  *left -= size;
+  return true;
+}
+
+// Takes the size of `value` off `*left`; false when there is not as much.
+bool TakeOff(const json::value& value, size_t* left);
+
+bool TakeOff(const json::object& object, size_t* left) {
+  if (!TakeOctets(kValueSize, left)) return false;
+  for (const auto& member : object) {
+    if (!TakeOctets(member.key().size(), left) || !TakeOff(member.value(), left)) return false;
+  }
+  return true;
+}
+
+bool TakeOff(const json::value& value, size_t* left) {
+  if (const auto* object = value.if_object()) return TakeOff(*object, left);
+  const auto* text = value.if_string();
+  if (!TakeOctets(kValueSize + (text == nullptr ? 0 : text->size()), left)) return false;
+  const auto* array = value.if_array();
+  return array == nullptr ||
+         std::all_of(array->begin(), array->end(),
+                     [left](const json::value& element) { return TakeOff(element, left); });
+}
+
+template <typename Value>
+std::optional<size_t> SizeOf(const Value& value, size_t most) {
+  size_t left = most;
+  if (!TakeOff(value, &left)) return std::nullopt;
+  return most - left;
+}
 
 size_t CountNames(const json::value& value) {
   size_t names = 0;
@@ -68,17 +109,29 @@ absl::StatusOr<json::value> ParseJson(std::string_view text) {
   json::parse_options options;
   options.max_depth = kMaxDepth;
   json::error_code error;
-  json::value value = json::parse(json::string_view(text.data(), text.size()), error, {}, options);
-  if (error) return base::InvalidArgument("JSON: " + error.message());
+  // Counted before anything is kept.
   json::basic_parser<NameCounter> counter(options);
   counter.write_some(false, text.data(), text.size(), error);
+  if (error) return base::InvalidArgument("JSON: " + error.message());
+  if (counter.handler().values > kMaxValues)
+    return base::ResourceExhausted("JSON: too many values");
+  json::value value = json::parse(json::string_view(text.data(), text.size()), error, {}, options);
+  if (error) return base::InvalidArgument("JSON: " + error.message());
   if (counter.handler().names != CountNames(value)) {
     return base::InvalidArgument("JSON: a name comes twice in an object");
   }
   return value;
 }
 
+std::optional<size_t> SizeWithin(const json::value& value, size_t most) {
+  return SizeOf(value, most);
+}
+std::optional<size_t> SizeWithin(const json::object& object, size_t most) {
+  return SizeOf(object, most);
+}
+
 std::string Serialize(const json::value& value) { return json::serialize(value); }
+std::string Serialize(const json::object& object) { return json::serialize(object); }
 
 std::string_view View(const json::string& text) { return {text.data(), text.size()}; }
 

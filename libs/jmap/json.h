@@ -19,9 +19,17 @@ namespace godwit::jmap {
 namespace json = boost::json;
 
 // InvalidArgument for what is no I-JSON: bad syntax, bad UTF-8 or a lone surrogate (RFC 7493 §2.1),
-// a name twice in one object (§2.3), more than 64 levels.
+// a name twice in one object (§2.3), more than 64 levels. ResourceExhausted for more than 500,000
+// values: small ones take many times the octets that they are written with.
 absl::StatusOr<json::value> ParseJson(std::string_view text);
 std::string Serialize(const json::value& value);
+std::string Serialize(const json::object& object);
+
+// About what a value takes in memory: its texts, and kValueSize for each value in it. nullopt when
+// that is more than `most`; no more is looked at than decides.
+inline constexpr size_t kValueSize = 32;
+std::optional<size_t> SizeWithin(const json::value& value, size_t most);
+std::optional<size_t> SizeWithin(const json::object& object, size_t most);
 
 std::string_view View(const json::string& text);
 // The member, or nullptr; a null member counts as there.

@@ -26,58 +26,92 @@ json::object Rights(const MailboxInfo& mailbox) {
           {"mayRename", !inbox},  {"mayDelete", !inbox},    {"maySubmit", true}};
 }
 
+constexpr int kMaxConditions = 100;
+constexpr size_t kMaxComparators = 10;
+
 // §2.3: a FilterCondition, or a FilterOperator of them.
-class MailboxFilter {
+struct MailboxFilter {
+  enum class Kind { kCondition, kAnd, kOr, kNot };
+  Kind kind = Kind::kCondition;
+  std::optional<int64_t> parent;    // 0: the top level
+  std::optional<std::string> name;  // lower case
+  std::optional<std::string> role;  // "" for none
+  std::optional<bool> has_any_role, subscribed;
+  std::vector<MailboxFilter> children;
+
+  bool Passes(const MailboxInfo& mailbox) const {
+    const auto passes = [&](const MailboxFilter& child) { return child.Passes(mailbox); };
+    switch (kind) {
+      case Kind::kCondition: break;
+      case Kind::kAnd: return std::all_of(children.begin(), children.end(), passes);
+      case Kind::kOr: return std::any_of(children.begin(), children.end(), passes);
+      case Kind::kNot: return std::none_of(children.begin(), children.end(), passes);
+    }
+    return (!parent || mailbox.parent == *parent) && (!role || mailbox.role == *role) &&
+           (!has_any_role || *has_any_role == !mailbox.role.empty()) &&
+           (!subscribed || *subscribed == mailbox.subscribed) &&
+           (!name || base::Lower(mailbox.name).find(*name) != std::string::npos);
+  }
+};
+
+class MailboxFilterParser {
  public:
   // nullopt when the filter is wrong; error() says why.
-  std::optional<bool> Passes(const json::object& filter, const MailboxInfo& mailbox) {
-    if (Find(filter, "operator") != nullptr) return PassesOperator(filter, mailbox);
-    Arguments arguments(filter);
-    bool passes = true;
-    if (const json::value* parent = Find(filter, "parentId")) {
-      const auto id = arguments.String("parentId");
-      const int64_t wanted = id ? ParseId(IdType::kMailbox, *id).value_or(-1) : 0;
-      passes = passes && mailbox.parent == (parent->is_null() ? 0 : wanted);
-    }
-    if (const auto name = arguments.String("name")) {
-      passes = passes && base::Lower(mailbox.name).find(base::Lower(*name)) != std::string::npos;
-    }
-    if (Find(filter, "role") != nullptr) {
-      passes = passes && mailbox.role == arguments.String("role").value_or("");
-    }
-    if (const auto any = arguments.Bool("hasAnyRole")) {
-      passes = passes && *any == !mailbox.role.empty();
-    }
-    if (const auto subscribed = arguments.Bool("isSubscribed")) {
-      passes = passes && *subscribed == mailbox.subscribed;
-    }
-    error_ = arguments.Finish();
-    if (error_) return std::nullopt;
-    return passes;
+  std::optional<MailboxFilter> Parse(const json::object& object) {
+    if (++count_ > kMaxConditions) return Fail({"unsupportedFilter", "too many conditions"});
+    return Find(object, "operator") != nullptr ? ParseOperator(object) : ParseCondition(object);
   }
-  const std::optional<MethodError>& error() const { return error_; }
+  const MethodError& error() const { return error_; }
 
  private:
-  std::optional<bool> PassesOperator(const json::object& filter, const MailboxInfo& mailbox) {
-    const auto name = FindString(filter, "operator").value_or("");
-    const json::value* conditions = Find(filter, "conditions");
-    if (conditions == nullptr || !conditions->is_array() ||
-        (name != "AND" && name != "OR" && name != "NOT")) {
-      error_ = MethodError{"invalidArguments", "filter: bad operator"};
-      return std::nullopt;
-    }
-    size_t passed = 0;
-    for (const json::value& each : conditions->get_array()) {
-      if (!each.is_object()) error_ = MethodError{"invalidArguments", "filter: not an object"};
-      const auto one = each.is_object() ? Passes(each.get_object(), mailbox) : std::nullopt;
-      if (!one) return std::nullopt;
-      passed += *one ? 1 : 0;
-    }
-    if (name == "AND") return passed == conditions->get_array().size();
-    return name == "OR" ? passed > 0 : passed == 0;
+  std::nullopt_t Fail(MethodError error) {
+    error_ = std::move(error);
+    return std::nullopt;
   }
 
-  std::optional<MethodError> error_;
+  std::optional<MailboxFilter> ParseCondition(const json::object& object) {
+    Arguments arguments(object);
+    MailboxFilter filter;
+    // Null is a value here: no parent, no role.
+    const auto parent = arguments.String("parentId");
+    if (Find(object, "parentId") != nullptr) {
+      filter.parent = parent ? ParseId(IdType::kMailbox, *parent).value_or(-1) : 0;
+    }
+    const auto role = arguments.String("role");
+    if (Find(object, "role") != nullptr) filter.role = role.value_or("");
+    if (const auto name = arguments.String("name")) filter.name = base::Lower(*name);
+    filter.has_any_role = arguments.Bool("hasAnyRole");
+    filter.subscribed = arguments.Bool("isSubscribed");
+    if (auto error = arguments.Finish()) return Fail(*error);
+    return filter;
+  }
+
+  std::optional<MailboxFilter> ParseOperator(const json::object& object) {
+    const auto name = FindString(object, "operator").value_or("");
+    const json::value* conditions = Find(object, "conditions");
+    MailboxFilter filter;
+    if (name == "AND") {
+      filter.kind = MailboxFilter::Kind::kAnd;
+    } else if (name == "OR") {
+      filter.kind = MailboxFilter::Kind::kOr;
+    } else if (name == "NOT") {
+      filter.kind = MailboxFilter::Kind::kNot;
+    }
+    if (conditions == nullptr || !conditions->is_array() ||
+        filter.kind == MailboxFilter::Kind::kCondition) {
+      return Fail({"invalidArguments", "filter: bad operator"});
+    }
+    for (const json::value& each : conditions->get_array()) {
+      if (!each.is_object()) return Fail({"invalidArguments", "filter: not an object"});
+      auto child = Parse(each.get_object());
+      if (!child) return std::nullopt;
+      filter.children.push_back(*std::move(child));
+    }
+    return filter;
+  }
+
+  int count_ = 0;
+  MethodError error_;
 };
 
 struct Order {
@@ -99,6 +133,7 @@ std::variant<std::vector<Order>, MethodError> ReadSort(const json::array* sort) 
     if (order.property != "name" && order.property != "sortOrder") {
       return MethodError{"unsupportedSort", order.property};
     }
+    if (orders.size() == kMaxComparators) return MethodError{"unsupportedSort", "too many"};
     orders.push_back(std::move(order));
   }
   return orders;
@@ -153,6 +188,12 @@ json::object MailboxToJson(const MailboxInfo& mailbox) {
 
 std::variant<std::vector<int64_t>, MethodError> QueryMailboxes(
     const std::vector<MailboxInfo>& mailboxes, const MailboxQuery& query) {
+  std::optional<MailboxFilter> filter;
+  if (query.filter != nullptr) {
+    MailboxFilterParser parser;
+    filter = parser.Parse(*query.filter);
+    if (!filter) return parser.error();
+  }
   auto orders = ReadSort(query.sort);
   if (auto* error = std::get_if<MethodError>(&orders)) return *error;
   std::vector<const MailboxInfo*> sorted;
@@ -167,12 +208,8 @@ std::variant<std::vector<int64_t>, MethodError> QueryMailboxes(
     AppendTree(children, 0, &sorted);
   }
   std::map<int64_t, bool> passed;
-  MailboxFilter filter;
   for (const MailboxInfo* mailbox : sorted) {
-    const auto passes =
-        query.filter == nullptr ? std::optional(true) : filter.Passes(*query.filter, *mailbox);
-    if (!passes) return *filter.error();
-    passed[mailbox->id] = *passes;
+    passed[mailbox->id] = !filter || filter->Passes(*mailbox);
   }
   std::map<int64_t, int64_t> parents;
   for (const MailboxInfo& mailbox : mailboxes) parents[mailbox.id] = mailbox.parent;

@@ -132,6 +132,24 @@ TEST_CASE("Mailbox/query (RFC 8621 2.3)", "[jmap][unit]") {
   CHECK(std::get<std::vector<int64_t>>(found) == row.ids);
 }
 
+TEST_CASE("Conditions and comparators of Mailbox/query have bounds", "[jmap][unit]") {
+  json::array conditions;
+  json::array sort;
+  for (int i = 0; i < 100; ++i) conditions.push_back(json::object());
+  for (int i = 0; i < 11; ++i) sort.push_back(json::object{{"property", "name"}});
+  const json::object filter = {{"operator", "NOT"}, {"conditions", conditions}};
+  MailboxQuery query;
+  query.filter = &filter;
+  auto found = QueryMailboxes(Boxes(), query);
+  REQUIRE(std::holds_alternative<MethodError>(found));
+  CHECK(std::get<MethodError>(found).type == "unsupportedFilter");
+  query.filter = nullptr;
+  query.sort = &sort;
+  found = QueryMailboxes(Boxes(), query);
+  REQUIRE(std::holds_alternative<MethodError>(found));
+  CHECK(std::get<MethodError>(found).type == "unsupportedSort");
+}
+
 TEST_CASE("The session names what there is (RFC 8620 2)", "[jmap][unit]") {
   const json::object session =
       SessionToJson({"a@x.example", "a7", "https://mail.x.example", Limits()});

@@ -62,13 +62,21 @@ std::variant<Request, Problem> ParseRequest(std::string_view content_type, std::
 
 // Puts values of earlier responses where "#name" stands. invalidResultReference when one does not
 // resolve, invalidArguments when both "name" and "#name" are there.
+//
+// `*budget` is what all references of a request may copy, as SizeWithin() measures; what is taken
+// is taken off. What would take more does not resolve, and neither does any after it.
 std::optional<MethodError> ResolveReferences(json::object* arguments,
-                                             const std::vector<Invocation>& responses);
+                                             const std::vector<Invocation>& responses,
+                                             size_t* budget);
 
-// RFC 6901 with the "*" of RFC 8620 §3.7; nullopt when there is nothing.
-std::optional<json::value> EvaluatePointer(const json::value& value, std::string_view pointer);
+// RFC 6901 with the "*" of RFC 8620 §3.7; nullopt when there is nothing, or beyond the budget.
+std::optional<json::value> EvaluatePointer(const json::value& value, std::string_view pointer,
+                                           size_t* budget);
 
-json::array ToJson(const Invocation& invocation);
+// RFC 6901 §4: one token of a pointer: "~1" is "/", "~0" is "~".
+std::string UnescapePointer(std::string_view token);
+
+json::array ToJson(Invocation invocation);
 json::object ToJson(const MethodError& error);
 json::object ToJson(const SetError& error);
 

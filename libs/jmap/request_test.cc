@@ -138,7 +138,8 @@ TEST_CASE("Pointers with * (RFC 8620 3.7)", "[jmap][unit]") {
                                         {"list", ""},
                                         {"", ""}}));
   CAPTURE(row.pointer);
-  const auto found = EvaluatePointer(value, row.pointer);
+  size_t budget = 100'000;
+  const auto found = EvaluatePointer(value, row.pointer, &budget);
   if (row.pointer.empty()) {
     CHECK(found == value);
   } else {
@@ -166,8 +167,74 @@ TEST_CASE("Result references", "[jmap][unit]") {
         "invalidArguments"}}));
   CAPTURE(row.arguments);
   json::object arguments = Parse(row.arguments).get_object();
-  const auto error = ResolveReferences(&arguments, responses);
+  size_t budget = 100'000;
+  const auto error = ResolveReferences(&arguments, responses, &budget);
   CHECK((error ? error->type : Serialize(arguments)) == row.result);
+}
+
+// Each answer was twice the one before: 32 calls of 100 octets took all memory.
+TEST_CASE("References take no more than their budget (RFC 8620 3.7)", "[jmap][unit]") {
+  std::vector<Invocation> responses;
+  responses.push_back({"Core/echo", Parse(R"({"x":"0123456789"})").get_object(), "c0"});
+  size_t budget = 100'000;
+  int resolved = 0;
+  for (; resolved < 30; ++resolved) {
+    const std::string all =
+        R"({"resultOf":"c)" + std::to_string(resolved) + R"(","name":"Core/echo","path":""})";
+    json::object arguments = Parse(R"({"#a":)" + all + R"(,"#b":)" + all + "}").get_object();
+    const auto error = ResolveReferences(&arguments, responses, &budget);
+    if (error) {
+      CHECK(error->type == "invalidResultReference");
+      break;
+    }
+    responses.push_back({"Core/echo", arguments, "c" + std::to_string(resolved + 1)});
+  }
+  CHECK(resolved == 8);
+  // What is walked over counts as well as what is taken.
+  const json::value hollow = Parse("[[],[],[],[],[],[],[],[]]");
+  budget = 10 * kValueSize;
+  CHECK(EvaluatePointer(hollow, "/*/*", &budget) == json::value(json::array()));
+  CHECK(budget == kValueSize);
+  CHECK_FALSE(EvaluatePointer(hollow, "/*/*", &budget));
+}
+
+TEST_CASE("An object is answered once, however often it is asked for (RFC 8620 5.1)",
+          "[jmap][unit]") {
+  const json::object object =
+      Parse(R"({"ids":["b","a","b","a","c"],"properties":["x","x"]})").get_object();
+  Arguments arguments(object);
+  const GetArguments get = TakeGet(&arguments);
+  CHECK_FALSE(arguments.Finish());
+  CHECK(*get.ids == std::vector<std::string>{"b", "a", "c"});
+  CHECK(*get.properties == std::vector<std::string>{"x"});
+}
+
+TEST_CASE("Properties have a bound", "[jmap][unit]") {
+  json::array names;
+  for (size_t i = 0; i <= kMaxProperties; ++i) names.emplace_back("header:x" + std::to_string(i));
+  const json::object object = {{"properties", names}};
+  Arguments arguments(object);
+  TakeGet(&arguments);
+  const auto error = arguments.Finish();
+  REQUIRE(error);
+  CHECK(error->type == "invalidArguments");
+}
+
+TEST_CASE("A value has a size, looked at up to a bound", "[jmap][unit]") {
+  const json::value value = Parse(R"({"name":["abc",5,null]})");
+  const size_t size = 5 * kValueSize + 4 + 3;
+  CHECK(SizeWithin(value, 1000) == size);
+  CHECK(SizeWithin(value, size) == size);
+  CHECK_FALSE(SizeWithin(value, size - 1));
+}
+
+TEST_CASE("A request of very many small values is refused (RFC 8620 3.6.1)", "[jmap][unit]") {
+  std::string body = R"({"using":[],"methodCalls":[["Core/echo",{"x":[0)";
+  for (int i = 0; i < 500'000; ++i) body += ",0";
+  body += R"(]},"c0"]]})";
+  const auto parsed = ParseRequest("application/json", body, Limits());
+  REQUIRE(std::holds_alternative<Problem>(parsed));
+  CHECK(std::get<Problem>(parsed).limit == "maxSizeRequest");
 }
 
 TEST_CASE("Arguments have types, and none is unknown (RFC 8620 3.6.2)", "[jmap][unit]") {
@@ -263,10 +330,10 @@ TEST_CASE("The answer of a /set has null for what is empty", "[jmap][unit]") {
   SetResponse response;
   response.Created("k", {{"id", "m1"}});
   response.NotUpdated("m2", {"invalidProperties", "", {"name"}});
-  CHECK(Serialize(std::move(response).Finish("a1", "1", "2")) ==
-        R"({"accountId":"a1","oldState":"1","newState":"2","created":{"k":{"id":"m1"}},)"
-        R"("updated":null,"destroyed":null,"notCreated":null,"notUpdated":{"m2":{"type":)"
-        R"("invalidProperties","properties":["name"]}},"notDestroyed":null})");
+  const std::string text = Serialize(std::move(response).Finish("a1", "1", "2"));
+  CHECK(text == R"({"accountId":"a1","oldState":"1","newState":"2","created":{"k":{"id":"m1"}},)"
+                R"("updated":null,"destroyed":null,"notCreated":null,"notUpdated":{"m2":{"type":)"
+                R"("invalidProperties","properties":["name"]}},"notDestroyed":null})");
 }
 
 }  // namespace

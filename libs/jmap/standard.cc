@@ -20,28 +20,16 @@ bool HasAncestor(const std::set<std::string_view>& paths, std::string_view path)
   return false;
 }
 
-std::string Unescape(std::string_view token) {
-  std::string out;
-  for (size_t i = 0; i < token.size(); ++i) {
-    if (token[i] == '~' && i + 1 < token.size() && (token[i + 1] == '0' || token[i + 1] == '1')) {
-      out.push_back(token[++i] == '0' ? '~' : '/');
-    } else {
-      out.push_back(token[i]);
-    }
-  }
-  return out;
-}
-
 // The pointer has an implicit leading "/"; every object on its way must exist.
 bool ApplyOne(std::string_view path, const json::value& value, json::object* target) {
   const auto tokens = base::Split(path, '/');
   json::object* at = target;
   for (size_t i = 0; i + 1 < tokens.size(); ++i) {
-    json::value* next = at->if_contains(Key(Unescape(tokens[i])));
+    json::value* next = at->if_contains(Key(UnescapePointer(tokens[i])));
     if (next == nullptr || !next->is_object()) return false;
     at = &next->get_object();
   }
-  const std::string last = Unescape(tokens.back());
+  const std::string last = UnescapePointer(tokens.back());
   // Null sets to the default, or removes when there is none; here the caller's reading decides.
   if (value.is_null()) {
     at->erase(Key(last));
@@ -64,8 +52,24 @@ void Put(json::object* answer, std::string_view name, json::object&& object) {
 GetArguments TakeGet(Arguments* arguments) {
   GetArguments get;
   get.ids = arguments->Ids("ids");
+  if (get.ids) DropRepeated(&*get.ids);
   get.properties = arguments->Strings("properties");
+  if (!get.properties) return get;
+  DropRepeated(&*get.properties);
+  if (get.properties->size() > kMaxProperties) arguments->Fail("properties", "too many");
   return get;
+}
+
+void DropRepeated(std::vector<std::string>* strings) {
+  std::set<std::string_view> seen;
+  std::vector<std::string> once;
+  once.reserve(strings->size());  // what `seen` looks at stays where it is
+  for (std::string& each : *strings) {
+    if (seen.contains(each)) continue;
+    once.push_back(std::move(each));
+    seen.insert(once.back());
+  }
+  *strings = std::move(once);
 }
 
 std::optional<MethodError> TooMany(size_t count, uint32_t limit) {
@@ -122,6 +126,10 @@ SetArguments TakeSet(Arguments* arguments) {
   set.update = arguments->Object("update");
   set.destroy = arguments->Ids("destroy").value_or(std::vector<std::string>());
   return set;
+}
+
+bool SetResponse::changed_any() const {
+  return !created_.empty() || !updated_.empty() || !destroyed_.empty();
 }
 
 void SetResponse::Created(std::string_view creation_id, json::object object) {

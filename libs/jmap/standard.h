@@ -26,7 +26,12 @@ struct GetArguments {
 };
 // Takes accountId, ids and properties; what a type has beside them is taken by the caller before
 // Finish(). requestTooLarge is the caller's, see TooManyIds().
+//
+// Each id and property once: an object is answered once, however often it is asked for.
 GetArguments TakeGet(Arguments* arguments);
+inline constexpr size_t kMaxProperties = 256;
+// Leaves the first of those that are the same.
+void DropRepeated(std::vector<std::string>* strings);
 std::optional<MethodError> TooMany(size_t count, uint32_t limit);
 
 // §5.2.
@@ -73,7 +78,8 @@ class SetResponse {
   void NotUpdated(std::string_view id, const SetError& error);
   void Destroyed(std::string_view id);
   void NotDestroyed(std::string_view id, const SetError& error);
-  bool created_any() const { return !created_.empty(); }
+  // Something was done: from now on nothing may be answered that says otherwise.
+  bool changed_any() const;
 
   json::object Finish(std::string_view account_id, std::string_view old_state,
                       std::string_view new_state) &&;

@@ -7,8 +7,6 @@
 #include "libs/base/ascii.h"
 #include "libs/base/encoding.h"
 #include "libs/jmap/id.h"
-#include "libs/mime/date.h"
-#include "libs/mime/header.h"
 
 namespace godwit::jmap {
 namespace {
@@ -61,11 +59,6 @@ bool ReadEnvelope(const json::object& envelope, SubmissionRequest* request) {
   return true;
 }
 
-bool StaysBehind(std::string_view name) {
-  return base::EqualsIgnoreCase(name, "bcc") || base::EqualsIgnoreCase(name, "resent-bcc") ||
-         base::EqualsIgnoreCase(name, "return-path");
-}
-
 }  // namespace
 
 std::string IdentityId(std::string_view address) { return "i" + Digest(base::Lower(address)); }
@@ -108,12 +101,6 @@ std::variant<SubmissionRequest, SetError> ReadSubmission(const json::value& valu
   return request;
 }
 
-std::vector<std::string> AuthorsOf(const mime::Envelope& envelope) {
-  std::vector<std::string> authors;
-  AddAddresses(envelope.from, &authors);
-  return authors;
-}
-
 std::vector<std::string> RecipientsOf(const mime::Envelope& envelope) {
   std::vector<std::string> recipients;
   AddAddresses(envelope.to, &recipients);
@@ -132,25 +119,6 @@ bool IsSendable(std::string_view address) {
                                c == '>';
                       }) &&
          address.substr(at).find(' ') == std::string_view::npos;
-}
-
-std::string OutgoingHeader(std::string_view header, const OutgoingFields& fields) {
-  std::string out;
-  // RFC 5321 §4.4 asks for a trace of each hop; the address of the writer is nobody's business.
-  mime::AppendField(&out, "Received",
-                    "by " + fields.hostname + " with HTTP id " + fields.trace + "; " +
-                        mime::FormatDate(fields.now));
-  const mime::HeaderBlock block = mime::SplitHeader(header);
-  if (block.Find("Message-ID") == nullptr) {
-    mime::AppendField(&out, "Message-ID", "<" + fields.message_id + ">");
-  }
-  if (block.Find("Date") == nullptr) {
-    mime::AppendField(&out, "Date", mime::FormatDate(fields.now));
-  }
-  for (const mime::HeaderField& field : block.fields) {
-    if (!StaysBehind(field.name)) out += header.substr(field.offset, field.size);
-  }
-  return out + "\r\n";
 }
 
 }  // namespace godwit::jmap

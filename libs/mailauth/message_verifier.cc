@@ -46,9 +46,13 @@ dmarc::Outcome OutcomeOf(spf::ResultCode code) {
 // How strict a result is with the message, the strictest highest.
 int Strictness(const dmarc::Result& result) {
   const bool fails = result.code == dmarc::ResultCode::kFail;
+  const bool temporary = result.code == dmarc::ResultCode::kTempError;
   if (fails && result.disposition == dmarc::Policy::kReject) return 6;
-  if (result.code == dmarc::ResultCode::kTempError) return 5;
-  if (fails) return result.disposition == dmarc::Policy::kQuarantine ? 4 : 3;
+  if (temporary && result.worst == dmarc::Policy::kReject) return 5;
+  if (fails || temporary) {
+    const dmarc::Policy policy = fails ? result.disposition : result.worst;
+    return policy == dmarc::Policy::kQuarantine ? 4 : 3;
+  }
   if (result.code == dmarc::ResultCode::kPermError) return 2;
   return result.code == dmarc::ResultCode::kNone ? 1 : 0;
 }
@@ -99,15 +103,29 @@ void MessageVerifier::AskConnection(const base::DnsAnswers& answers,
   for (const spf::Identity identity : {spf::Identity::kHelo, spf::Identity::kMailFrom}) {
     Ask(spf::Evaluate(SpfQuery(identity), answers), questions);
   }
+  Ask(dnsbl::Evaluate(options_.lists, ListSubjects(), answers), questions);
+}
+
+// The domain of the reverse-path, or of HELO for the null sender; "" when there is none.
+std::string MessageVerifier::SenderDomain() const {
+  const std::string& sender = envelope_.mail_from.empty() ? envelope_.helo : envelope_.mail_from;
+  return idna::ToAscii(std::string_view(sender).substr(sender.rfind('@') + 1)).value_or("");
+}
+
+// The authors come with the header.
+dnsbl::Subjects MessageVerifier::ListSubjects() const {
+  std::set<std::string> domains = {SenderDomain()};
+  if (author_domains_.ok()) domains.insert(author_domains_->begin(), author_domains_->end());
+  domains.erase("");
+  return {envelope_.ip, {domains.begin(), domains.end()}};
 }
 
 // The domains that may turn out to be authenticated, for DMARC's early questions.
 std::vector<std::string> MessageVerifier::CandidateDomains() const {
   std::vector<std::string> domains = dkim_.Domains();
   if (!options_.check_connection) return domains;
-  const std::string& sender = envelope_.mail_from.empty() ? envelope_.helo : envelope_.mail_from;
-  const auto domain = idna::ToAscii(std::string_view(sender).substr(sender.rfind('@') + 1));
-  if (domain) domains.push_back(*domain);
+  const std::string sender = SenderDomain();
+  if (!sender.empty()) domains.push_back(sender);
   return domains;
 }
 
@@ -157,11 +175,13 @@ bool MessageVerifier::SettleConnection(const base::DnsAnswers& answers, Verdict*
   if (!options_.check_connection) return true;
   const spf::Query helo = SpfQuery(spf::Identity::kHelo);
   const spf::Query mail_from = SpfQuery(spf::Identity::kMailFrom);
-  // All three, so that their questions come in one round.
+  // All of them, so that their questions come in one round.
   const bool has_helo = Settle(spf::Evaluate(helo, answers), &verdict->helo_spf, missing);
   const bool has_from = Settle(spf::Evaluate(mail_from, answers), &verdict->mail_from_spf, missing);
   const bool has_name = Settle(CheckIprev(envelope_.ip, answers), &verdict->iprev, missing);
-  return has_helo && has_from && has_name;
+  const bool has_lists =
+      Settle(dnsbl::Evaluate(options_.lists, ListSubjects(), answers), &verdict->lists, missing);
+  return has_helo && has_from && has_name && has_lists;
 }
 
 bool MessageVerifier::SettleSignatures(const base::DnsAnswers& answers, Verdict* verdict,
@@ -218,6 +238,12 @@ base::DnsStep<Verdict> MessageVerifier::Finish(const base::DnsAnswers& answers) 
   verdict.arc_trusted =
       verdict.arc.code == arc::ResultCode::kPass && !verdict.arc.sealers.empty() &&
       std::find(trusted.begin(), trusted.end(), verdict.arc.sealers.back()) != trusted.end();
+  // With several authors each would have to be vouched for.
+  if (verdict.arc_trusted && author_domains_.ok() && author_domains_->size() == 1 &&
+      (verdict.dmarc.code == dmarc::ResultCode::kFail ||
+       verdict.dmarc.code == dmarc::ResultCode::kTempError)) {
+    verdict.policy_override = TrustedForwarder(verdict.arc, trusted, verdict.dmarc);
+  }
   verdict.authentication_results = FormatResults(verdict, envelope_, options_.authserv_id);
   if (options_.check_connection) {
     verdict.received_spf = spf::FormatReceivedSpf(

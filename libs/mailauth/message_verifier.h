@@ -1,7 +1,7 @@
 #pragma once
 
 // Everything that is verified about an incoming message, together: SPF (both identities), DKIM,
-// ARC, DMARC and iprev. It runs over one stream and asks DNS in shared rounds.
+// ARC, DMARC, iprev and DNS lists. It runs over one stream and asks DNS in shared rounds.
 //
 //   mailauth::MessageVerifier verifier(options, envelope);
 //   Resolve(verifier.Questions());              // SPF and iprev, before the first byte
@@ -29,6 +29,8 @@
 #include "libs/dkim/message_stream.h"
 #include "libs/dkim/verify.h"
 #include "libs/dmarc/evaluate.h"
+#include "libs/dnsbl/list.h"
+#include "libs/dnsbl/lookup.h"
 #include "libs/mailauth/verdict.h"
 #include "libs/spf/evaluate.h"
 
@@ -43,7 +45,10 @@ struct Options {
   // Domains (A-labels, lower case) whose seal we believe about what they saw before (RFC 8617
   // §7.2).
   std::vector<std::string> trusted_sealers;
-  // False for mail that came over a trusted inner listener: SPF and iprev say nothing then.
+  // DNS lists to ask (RFC 5782).
+  std::vector<dnsbl::List> lists;
+  // False for mail that came over a trusted inner listener: SPF, iprev and lists say nothing
+  // then.
   bool check_connection = true;
 };
 
@@ -72,7 +77,9 @@ class MessageVerifier {
   void OnHeader(const dkim::HeaderBlock& header, dkim::BodyHashes& body);
   spf::Query SpfQuery(spf::Identity identity) const;
   dmarc::Input DmarcInput(const std::string& author_domain, const Verdict& verdict) const;
+  std::string SenderDomain() const;
   std::vector<std::string> CandidateDomains() const;
+  dnsbl::Subjects ListSubjects() const;
   void AskConnection(const base::DnsAnswers& answers,
                      std::vector<base::DnsQuestion>* questions) const;
   void AskHeader(std::vector<base::DnsQuestion>* questions) const;

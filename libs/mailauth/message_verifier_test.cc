@@ -3,6 +3,7 @@
 #include <catch2/catch.hpp>
 #include <string>
 
+#include "libs/arc/seal.h"
 #include "libs/dkim/keys.h"
 #include "libs/dkim/sign.h"
 #include "libs/testing/fake_zone.h"
@@ -180,6 +181,133 @@ TEST_CASE("Mail of a trusted listener has no connection to check", "[mailauth][u
   CHECK(verdict.dmarc.code == dmarc::ResultCode::kPass);
   CHECK(verdict.authentication_results.find("spf") == std::string::npos);
   CHECK(verdict.received_spf.empty());
+}
+
+// `text` with one more ARC set, by a forwarder who found `results`.
+std::string Sealed(const std::string& domain, const std::string& results, const std::string& text) {
+  testing::FakeZone zone;
+  zone.Add("s._domainkey.list.example TXT \"" + Key().PublicRecord() + "\"");
+  zone.Add("s._domainkey.next.example TXT \"" + Key().PublicRecord() + "\"");
+  arc::ChainChecker chain({}, kNow);
+  arc::Sealer sealer({.domain = domain, .selector = "s", .key = Key()});
+  dkim::MessageStream stream(64 * 1024, [&](const auto& header, auto& body) {
+    chain.OnHeader(header, body);
+    sealer.OnHeader(header, body);
+  });
+  stream.Feed(text);
+  stream.End();
+  const arc::Result result =
+      testing::Evaluate(zone, [&](const auto& answers) { return chain.Evaluate(stream, answers); });
+  return sealer.Seal(stream, chain, result, domain + "; " + results).value() + text;
+}
+
+Verdict VerifyForwarded(const std::string& text, const std::vector<std::string>& trusted,
+                        const std::string& more_zone = "") {
+  testing::FakeZone zone = Zone();
+  zone.Add("s._domainkey.list.example TXT \"" + Key().PublicRecord() + "\"");
+  zone.Add("s._domainkey.next.example TXT \"" + Key().PublicRecord() + "\"");
+  zone.Add(more_zone);
+  Options options = TestOptions();
+  options.trusted_sealers = trusted;
+  return Verify({text}, zone, TestEnvelope("198.51.100.1"), options);
+}
+
+TEST_CASE("RFC 8617 §7.2: what a trusted forwarder found is a reason to override DMARC",
+          "[mailauth][unit]") {
+  struct Row {
+    std::string results;
+    bool overridden;
+  };
+  const Row row = GENERATE(values<Row>({
+      {"dmarc=pass header.from=example.org", true},
+      {"spf=pass smtp.mailfrom=ann@example.org; dkim=fail", true},
+      {"dkim=pass header.d=example.org header.s=s1", true},
+      {"dkim=fail header.d=example.org; dkim=pass header.i=@sub.example.org", true},
+      {"dkim=pass (2048-bit key) reason=\"a;b\" header.d=EXAMPLE.org", true},
+      {"dmarc=pass header.from=other.example", false},
+      // A pass of somebody else says nothing about the author.
+      {"dkim=pass header.d=spammer.example", false},
+      {"spf=pass smtp.mailfrom=bounces@spammer.example", false},
+      {"spf=pass smtp.helo=example.org", false},
+      {"dmarc=fail header.from=example.org", false},
+      {"arc=pass", false},
+      {"none", false},
+      {"dmarc=pass header.from=example.org; broken", false},
+      {"x-dmarc=pass header.from=example.org", false},
+  }));
+  CAPTURE(row.results);
+  const std::string text = Sealed("list.example", row.results, std::string(kMessage));
+  const Verdict verdict = VerifyForwarded(text, {"list.example"});
+  CHECK(verdict.dmarc.code == dmarc::ResultCode::kFail);
+  CHECK(verdict.arc_trusted);
+  CHECK(verdict.policy_override.type == (row.overridden ? "trusted_forwarder" : ""));
+  const bool shown = verdict.authentication_results.find("dis=none override=trusted_forwarder") !=
+                     std::string::npos;
+  CHECK(shown == row.overridden);
+  // From a forwarder who is not trusted it is worth nothing.
+  CHECK(VerifyForwarded(text, {"example"}).policy_override.type.empty());
+  CHECK(VerifyForwarded(text, {}).policy_override.type.empty());
+}
+
+TEST_CASE("RFC 8617 §7.2.2: the override names the seals", "[mailauth][unit]") {
+  const std::string one =
+      Sealed("list.example", "dmarc=pass header.from=example.org", std::string(kMessage));
+  const std::string two =
+      Sealed("next.example", "dmarc=fail header.from=example.org; arc=pass", one);
+  const Verdict verdict = VerifyForwarded(two, {"list.example", "next.example"});
+  CHECK(verdict.policy_override.comment ==
+        "arc=pass as[2].d=next.example as[2].s=s as[1].d=list.example as[1].s=s");
+  // A chain is as good as its newest seals: who is not trusted may have made up what is below.
+  CHECK(VerifyForwarded(two, {"list.example"}).policy_override.type.empty());
+  CHECK(VerifyForwarded(two, {"next.example"}).policy_override.type.empty());
+}
+
+TEST_CASE("RFC 8617 §7.2: a chain that does not pass overrides nothing", "[mailauth][unit]") {
+  std::string text =
+      Sealed("list.example", "dmarc=pass header.from=example.org", std::string(kMessage));
+  CHECK(VerifyForwarded(text, {"list.example"}).policy_override.type == "trusted_forwarder");
+  CHECK(VerifyForwarded(text + "x", {"list.example"}).policy_override.type.empty());
+  // Of several authors nobody vouched for all.
+  const std::string both = Sealed("list.example", "dmarc=pass header.from=example.org",
+                                  "From: ann@example.org, bob@soft.example\r\n\r\nHi.\r\n");
+  CHECK(VerifyForwarded(both, {"list.example"}).policy_override.type.empty());
+}
+
+TEST_CASE("RFC 8617 §7.2: a trusted forwarder is enough where DNS has no answer for now",
+          "[mailauth][unit]") {
+  const std::string text =
+      Sealed("list.example", "dmarc=pass header.from=slow.example", "From: a@slow.example\r\n\r\n");
+  const Verdict verdict = VerifyForwarded(text, {"list.example"}, "_dmarc.slow.example TEMPFAIL");
+  CHECK(verdict.dmarc.code == dmarc::ResultCode::kTempError);
+  CHECK(verdict.policy_override.type == "trusted_forwarder");
+}
+
+TEST_CASE("RFC 5782: lists are asked about client, sender and author", "[mailauth][unit]") {
+  Options options = TestOptions();
+  options.lists.resize(2);
+  options.lists[0].zone = "bl.example";
+  options.lists[0].domains = true;
+  options.lists[1].zone = "wl.example";
+  options.lists[1].kind = dnsbl::Kind::kAllow;
+  testing::FakeZone zone = Zone();
+  zone.Add("evil.example.bl.example A 127.0.0.2");
+  zone.Add("1.2.0.192.wl.example A 127.0.5.2");
+  Envelope envelope = TestEnvelope();
+  envelope.mail_from = "x@Evil.example";
+  const Verdict verdict = Verify({kMessage}, zone, envelope, options);
+  std::vector<std::string> seen;
+  for (const dnsbl::Result& list : verdict.lists) {
+    seen.push_back(list.list + " " + list.subject + " " +
+                   std::string(dnsbl::OutcomeName(list.outcome)));
+  }
+  CHECK(seen == std::vector<std::string>{
+                    "bl.example 192.0.2.1 not-listed", "bl.example evil.example listed",
+                    "bl.example example.org not-listed", "wl.example 192.0.2.1 listed"});
+  // RFC 8904.
+  CHECK(verdict.authentication_results.find("dnswl=pass dns.zone=wl.example policy.ip=127.0.5.2") !=
+        std::string::npos);
+  options.check_connection = false;
+  CHECK(Verify({kMessage}, zone, envelope, options).lists.empty());
 }
 
 TEST_CASE("A header beyond the limit still has a verdict", "[mailauth][unit]") {

@@ -43,8 +43,11 @@ MethodResult Dmarc(const Verdict& verdict) {
   const dmarc::Result& dmarc = verdict.dmarc;
   MethodResult method{"dmarc", std::string(dmarc::ResultName(dmarc.code)), "", dmarc.reason, {}};
   if (!dmarc.record.empty()) {
+    const bool overridden = !verdict.policy_override.type.empty();
+    const dmarc::Policy applied = overridden ? dmarc::Policy::kNone : dmarc.disposition;
     method.comment = dmarc.policy_tag + "=" + std::string(dmarc::PolicyName(dmarc.policy)) +
-                     " dis=" + std::string(dmarc::PolicyName(dmarc.disposition));
+                     " dis=" + std::string(dmarc::PolicyName(applied));
+    if (overridden) method.comment += " override=" + verdict.policy_override.type;
   }
   if (!verdict.author_domain.empty()) {
     method.properties.push_back({"header", "from", verdict.author_domain});
@@ -53,14 +56,33 @@ MethodResult Dmarc(const Verdict& verdict) {
 }
 
 // RFC 8617 §4.1.1 and §10.2 name the properties.
-MethodResult Arc(const arc::Result& arc, const Envelope& envelope) {
+MethodResult Arc(const arc::Result& arc) {
   MethodResult method{"arc", std::string(arc::ResultName(arc.code)), "", arc.reason, {}};
   if (arc.instances > 0) method.comment = "i=" + std::to_string(arc.instances);
   if (arc.code == arc::ResultCode::kPass) {
     method.properties.push_back({"header", "oldest-pass", std::to_string(arc.oldest_pass)});
   }
-  method.properties.push_back({"smtp", "remote-ip", envelope.ip.Unmapped().ToString()});
   return method;
+}
+
+// RFC 8904: what allow lists say. Lists that block have no registered method.
+MethodResult Dnswl(const dnsbl::Result& list) {
+  MethodResult method{"dnswl", "none", "", list.problem, {{"dns", "zone", list.list}}};
+  switch (list.outcome) {
+    case dnsbl::Outcome::kNotListed: break;
+    case dnsbl::Outcome::kListed: method.result = "pass"; break;
+    case dnsbl::Outcome::kError: method.result = "permerror"; break;
+    case dnsbl::Outcome::kNoAnswer: method.result = "temperror"; break;
+  }
+  if (!list.codes.empty()) method.properties.push_back({"policy", "ip", list.codes.front()});
+  if (!list.text.empty()) method.properties.push_back({"policy", "txt", list.text});
+  return method;
+}
+
+void AddMessage(const Verdict& verdict, std::vector<MethodResult>* methods) {
+  // RFC 8601 §2.7.1: "none" says that the message is not signed.
+  if (verdict.dkim.empty()) methods->push_back({"dkim", "none", "", "", {}});
+  for (const dkim::SignatureResult& signature : verdict.dkim) methods->push_back(Dkim(signature));
 }
 
 }  // namespace
@@ -76,11 +98,26 @@ std::string FormatResults(const Verdict& verdict, const Envelope& envelope,
       methods.push_back(Spf(verdict.mail_from_spf, "mailfrom", envelope.mail_from));
     }
   }
-  // RFC 8601 §2.7.1: "none" says that the message is not signed.
-  if (verdict.dkim.empty()) methods.push_back({"dkim", "none", "", "", {}});
-  for (const dkim::SignatureResult& signature : verdict.dkim) methods.push_back(Dkim(signature));
+  for (const dnsbl::Result& list : verdict.lists) {
+    if (list.kind == dnsbl::Kind::kAllow) methods.push_back(Dnswl(list));
+  }
+  AddMessage(verdict, &methods);
   methods.push_back(Dmarc(verdict));
-  if (verdict.arc.code != arc::ResultCode::kNone) methods.push_back(Arc(verdict.arc, envelope));
+  if (verdict.arc.code != arc::ResultCode::kNone) {
+    methods.push_back(Arc(verdict.arc));
+    if (verdict.arc_trusted) methods.back().comment += ", trusted";
+    // Of a hop between our own daemons the address says nothing.
+    if (verdict.connection_checked) {
+      methods.back().properties.push_back({"smtp", "remote-ip", envelope.ip.Unmapped().ToString()});
+    }
+  }
+  return authres::Format(authserv_id, methods);
+}
+
+std::string FormatMessageResults(const Verdict& verdict, std::string_view authserv_id) {
+  std::vector<MethodResult> methods;
+  AddMessage(verdict, &methods);
+  if (verdict.arc.code != arc::ResultCode::kNone) methods.push_back(Arc(verdict.arc));
   return authres::Format(authserv_id, methods);
 }
 

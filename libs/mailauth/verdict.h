@@ -10,7 +10,9 @@
 #include "libs/base/ip_address.h"
 #include "libs/dkim/verify.h"
 #include "libs/dmarc/evaluate.h"
+#include "libs/dnsbl/lookup.h"
 #include "libs/mailauth/iprev.h"
+#include "libs/mailauth/trusted_chain.h"
 #include "libs/spf/evaluate.h"
 
 namespace godwit::mailauth {
@@ -29,6 +31,10 @@ struct Verdict {
   arc::Result arc;
   // The chain passes and its last sealer is one of trusted_sealers.
   bool arc_trusted = false;
+  // Set when a DMARC result of fail or temperror is not to be acted on: trusted_chain.h.
+  PolicyOverride policy_override;
+  // What the lists of Options::lists say of the client, the sender and the author.
+  std::vector<dnsbl::Result> lists;
   IprevResult iprev;
   bool connection_checked = true;
   // Whom `dmarc` is about; of several domains the one with the strictest result. "" when DMARC does

@@ -11,7 +11,7 @@ bool RecentlyFailed(const std::optional<FailedFetch>& failed, const std::string&
 }
 
 bool IsAged(const CachedPolicy& cached, absl::Time now) {
-  return now >= cached.fetched + std::min(kRefreshAge, cached.policy.max_age / 2);
+  return now >= cached.fetched + std::min(kRefreshAge, cached.life() / 2);
 }
 
 }  // namespace

@@ -12,8 +12,8 @@ namespace godwit::net {
 void CertificateWatch::Add(std::shared_ptr<TlsContext> context) {
   std::lock_guard lock(mutex_);
   Watched& watched = watched_.emplace_back();
+  // What it has seen is not known: the files may have changed since the context read them.
   watched.files = context->files();
-  watched.seen = Look(watched.files);
   watched.context = std::move(context);
 }
 

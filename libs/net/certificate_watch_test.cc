@@ -37,5 +37,23 @@ TEST_CASE("Files that changed are read again until they fit one another", "[net]
   CHECK(watch.Check().ok());
 }
 
+// The first renewal of the day came between the reading of the files and the first look at them.
+TEST_CASE("Files that changed before the first look are read again, too", "[net][tls]") {
+  testing::CertificateAuthority authority(testing::MakeScratchFolder());
+  const testing::LeafFiles leaf = authority.Issue({.names = {"mx.example.org"}});
+  TlsServerOptions options;
+  TlsCertificate& certificate = options.certificates.emplace_back();
+  certificate.chain_file = leaf.chain_file;
+  certificate.key_file = leaf.key_file;
+  auto context = TlsContext::NewServer(options);
+  REQUIRE(context.ok());
+  Replace(leaf.chain_file, "half of a renewal");
+  CertificateWatch watch;
+  watch.Add(*context);
+  CHECK_FALSE(watch.Check().ok());
+  Replace(leaf.chain_file, leaf.chain_pem);
+  CHECK(watch.Check().ok());
+}
+
 }  // namespace
 }  // namespace godwit::net

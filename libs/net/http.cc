@@ -91,7 +91,7 @@ template <typename Parser>
 class MessageReader {
  public:
   MessageReader(Stream* stream, std::string* held, const HttpLimits& limits)
-      : stream_(stream), held_(held) {
+      : stream_(stream), held_(held), header_bytes_(limits.header_bytes) {
     parser_.header_limit(static_cast<uint32_t>(limits.header_bytes));
     parser_.body_limit(limits.body_bytes);
     parser_.eager(true);
@@ -108,13 +108,7 @@ class MessageReader {
   }
   // Gives the parser what is held. True: the head is complete.
   absl::StatusOr<bool> FeedHead() {
-    boost::system::error_code error;
-    while (!held_->empty() && !parser_.is_header_done() && !error) {
-      const size_t used = parser_.put(boost::asio::buffer(*held_), error);
-      held_->erase(0, used);
-      if (used == 0 && !error) break;
-    }
-    if (error && error != http::error::need_more) return ParseError(error);
+    GODWIT_RETURN_IF_ERROR(Put([this] { return parser_.is_header_done(); }));
     return parser_.is_header_done();
   }
 
@@ -124,13 +118,7 @@ class MessageReader {
 
   // Gives the parser what is held. True: the message is complete.
   absl::StatusOr<bool> Feed() {
-    boost::system::error_code error;
-    while (!held_->empty() && !parser_.is_done() && !error) {
-      const size_t used = parser_.put(boost::asio::buffer(*held_), error);
-      held_->erase(0, used);
-      if (used == 0 && !error) break;
-    }
-    if (error && error != http::error::need_more) return ParseError(error);
+    GODWIT_RETURN_IF_ERROR(Put([this] { return parser_.is_done(); }));
     return parser_.is_done();
   }
 
@@ -162,8 +150,27 @@ class MessageReader {
   }
 
  private:
+  // Until `done`, or the parser wants more than is held.
+  template <typename Done>
+  absl::Status Put(Done done) {
+    boost::system::error_code error;
+    while (!held_->empty() && !done() && !error) {
+      const size_t used = parser_.put(boost::asio::buffer(*held_), error);
+      held_->erase(0, used);
+      if (used == 0 && !error) break;
+    }
+    if (error && error != http::error::need_more) return ParseError(error);
+    // RFC 9112 §7.1.1: a server ought to limit chunk extensions. Beast bounds the head only: it
+    // waits for the end of a chunk's line, and for that of the trailer, as long as it takes.
+    if (!done() && held_->size() > header_bytes_) {
+      return base::ResourceExhausted("HTTP: chunk line or trailer too large");
+    }
+    return absl::OkStatus();
+  }
+
   Stream* stream_;
   std::string* held_;
+  const size_t header_bytes_;
   Parser parser_;
   bool woken_ = false;
 };

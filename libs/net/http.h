@@ -81,7 +81,8 @@ struct HttpResponse {
 };
 
 struct HttpLimits {
-  size_t header_bytes = 16 * 1024;  // start line and fields
+  // Start line and fields; also the line of a chunk, and the trailer behind the last one.
+  size_t header_bytes = 16 * 1024;
   size_t body_bytes = 1 << 20;
   absl::Duration idle_timeout = absl::Seconds(60);  // between requests
   // From the first byte of a message to its last; the server gives a body this much more for every

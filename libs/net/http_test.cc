@@ -257,6 +257,19 @@ TEST_CASE("Fetch fails on what is cut short, too large, or no HTTP", "[net][http
   CHECK(absl::IsResourceExhausted(FetchFrom(ok + "\r\n" + std::string(1001, 'x')).status()));
 }
 
+// Beast waits for the end of a chunk's line, and of the trailer, however much it is given: all of
+// it was kept, without a bound. Who answers is whoever has a domain that mail is sent to.
+TEST_CASE("RFC 9112 §7.1: Fetch bounds the line of a chunk and the trailer", "[net][http]") {
+  const std::string head = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
+  const size_t over = HttpLimits().header_bytes + 1;
+  CHECK(absl::IsResourceExhausted(FetchFrom(head + "1;" + std::string(over, 'a')).status()));
+  CHECK(absl::IsResourceExhausted(FetchFrom(head + std::string(over, '0')).status()));
+  std::string trailer;
+  while (trailer.size() < over) trailer += "X-Trailer: value\r\n";
+  CHECK(absl::IsResourceExhausted(FetchFrom(head + "0\r\n" + trailer).status()));
+  CHECK(FetchFrom(head + "1;a=b\r\nx\r\n0\r\nX-Trailer: value\r\n\r\n")->body == "x");
+}
+
 base::Task<std::string> DrainTest(Reactor* reactor, const Server* server) {
   ConnectOptions options;
   options.to = server->endpoint();
@@ -413,6 +426,22 @@ TEST_CASE("A body over its limit is refused: announced unread, in chunks where i
                  "POST /small HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
                  "6\r\nabcdef\r\n6\r\nabcdef\r\n0\r\n\r\n")
             .starts_with("HTTP/1.1 413"));
+}
+
+TEST_CASE("RFC 9112 §7.1.1: a server bounds the line of a chunk and the trailer", "[net][http]") {
+  Reactor reactor;
+  Streaming server(&reactor);
+  const std::string head = "POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n";
+  const size_t over = HttpLimits().header_bytes + 1;
+  CHECK(server.Ask(&reactor, head + "1;" + std::string(over, 'a')).starts_with("HTTP/1.1 413"));
+  std::string trailer = "0\r\n";
+  while (trailer.size() < over) trailer += "X-Trailer: value\r\n";
+  CHECK(server.Ask(&reactor, head + trailer).starts_with("HTTP/1.1 413"));
+  // An octet a chunk with a long line each is slow, not large.
+  std::string wasteful =
+      "POST / HTTP/1.1\r\nHost: x\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n";
+  for (int i = 0; i < 20; ++i) wasteful += "1;" + std::string(10'000, 'a') + "\r\nx\r\n";
+  CHECK(server.Ask(&reactor, wasteful + "0\r\n\r\n").find("\r\n\r\n20 small") != std::string::npos);
 }
 
 // What was not read would be taken for the next request.

@@ -30,6 +30,11 @@ using NativeDescriptor = boost::asio::posix::basic_stream_descriptor<io_context:
 constexpr int64_t kSlots = 64;
 constexpr std::chrono::seconds kStopPatience(2);
 
+base::Task<bool> WithResult(base::Task<void> task) {
+  co_await std::move(task);
+  co_return true;
+}
+
 base::Task<bool> Await(base::Completion<bool> done) {
   const bool result = co_await done;
   co_return result;
@@ -119,6 +124,13 @@ void Reactor::Post(absl::AnyInvocable<void()> work) {
   if (ended_) return;
   boost::asio::post(impl_->context, [work = std::move(work)]() mutable { work(); });
 }
+
+void Reactor::Expect(int change) {
+  const auto executor = impl_->context.get_executor();
+  change > 0 ? executor.on_work_started() : executor.on_work_finished();
+}
+
+void Reactor::RunUntilDone(base::Task<void> task) { RunUntilDone(WithResult(std::move(task))); }
 
 void Reactor::Run() {
   running_ = true;

@@ -19,9 +19,8 @@
 // Timer are exact.
 //
 // Stopping. Stop() closes every descriptor of the reactor and ends every Sleep, so that coroutines
-// run to their ends; then the loop returns (after two seconds at most; what waits for something
-// else, such as a database, is then dropped). Services drain first: close listeners, WakeAll(),
-// let sessions finish.
+// run to their ends; what waits for something else, such as a database, has two seconds to get it.
+// Then the loop returns. Services drain first: close listeners, WakeAll(), let sessions finish.
 
 #include <atomic>
 #include <cstddef>
@@ -89,6 +88,7 @@ class Reactor : public base::Executor {
 
   // Any thread.
   void Post(absl::AnyInvocable<void()> work) override;
+  void Expect(int change) override;
   // Runs the loop on the calling thread until Stop().
   void Run();
   // Runs the loop on a thread of its own until Stop(); call once.
@@ -103,6 +103,7 @@ class Reactor : public base::Executor {
   // tests, command lines and start-up; never from the reactor's own thread.
   template <typename T>
   T RunUntilDone(base::Task<T> task);
+  void RunUntilDone(base::Task<void> task);
 
   // All below: on the reactor's thread.
 

@@ -54,6 +54,30 @@ TEST_CASE("Stopping ends a long Sleep at once, with false", "[net][reactor]") {
   CHECK(passed == 0);
 }
 
+// An answer of the database behind the end left its coroutine in memory for ever.
+TEST_CASE("Stopping waits a while for what comes from elsewhere", "[net][reactor]") {
+  Reactor reactor;
+  reactor.Start();
+  base::Completion<bool> answer;
+  std::atomic<bool> waits = false;
+  std::atomic<bool> ended = false;
+  const auto wait = [&]() -> base::Task<void> {
+    waits = true;
+    co_await answer;
+    ended = true;
+  };
+  base::SpawnOn(&reactor, wait());
+  while (!waits) absl::SleepFor(absl::Milliseconds(1));
+  reactor.Stop();
+  std::thread later([&] {
+    absl::SleepFor(absl::Milliseconds(100));
+    answer.Set(true);
+  });
+  reactor.Join();
+  CHECK(ended);
+  later.join();
+}
+
 TEST_CASE("Work posted after the end is dropped, and freed", "[net][reactor]") {
   auto token = std::make_shared<int>(1);
   Reactor reactor;

@@ -165,6 +165,14 @@ base::Task<absl::Status> Stream::AwaitUntil(Descriptor::Direction direction,
   co_return base::DeadlineExceeded("the peer does not answer");
 }
 
+base::Task<absl::Status> Stream::AwaitWritable() {
+  const absl::Duration now = reactor()->Now();
+  if (now >= write_deadline_) co_return base::DeadlineExceeded("the peer takes too long");
+  absl::Status ready = co_await AwaitUntil(Descriptor::Direction::kWrite,
+                                           std::min(now + write_timeout_, write_deadline_));
+  co_return ready;
+}
+
 absl::StatusOr<size_t> Stream::WriteSome(std::string_view bytes) {
   if (tls_) return tls_->Write(bytes);
   const ssize_t sent = send(fd(), bytes.data(), bytes.size(), MSG_NOSIGNAL);
@@ -180,8 +188,7 @@ base::Task<absl::Status> Stream::Write(std::string_view bytes) {
     if (!written.ok()) co_return written.status();
     bytes.remove_prefix(*written);
     if (*written > 0) continue;
-    absl::Status ready =
-        co_await AwaitUntil(Descriptor::Direction::kWrite, reactor()->Now() + write_timeout_);
+    absl::Status ready = co_await AwaitWritable();
     if (!ready.ok()) co_return ready;
   }
   co_return absl::OkStatus();
@@ -201,8 +208,7 @@ base::Task<absl::Status> Stream::WritePlain(std::vector<std::string_view> pieces
     if (!sent.ok()) co_return sent.status();
     Consume(&pieces, &first, *sent);
     if (*sent > 0) continue;
-    absl::Status ready =
-        co_await AwaitUntil(Descriptor::Direction::kWrite, reactor()->Now() + write_timeout_);
+    absl::Status ready = co_await AwaitWritable();
     if (!ready.ok()) co_return ready;
   }
   co_return absl::OkStatus();

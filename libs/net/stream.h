@@ -100,6 +100,8 @@ class Stream {
   // The same for several pieces, with as few packets and TLS records as they fit in.
   base::Task<absl::Status> WritePieces(std::vector<std::string_view> pieces);
   void set_write_timeout(absl::Duration timeout) { write_timeout_ = timeout; }
+  // Moreover no write waits beyond this moment of the reactor's clock, however much the peer takes.
+  void set_write_deadline(absl::Duration deadline) { write_deadline_ = deadline; }
 
   // The upgrade. Before it, the session must see that it holds no input after the command that
   // asked for TLS (RFC 3207 §4.2: or an attacker's plain text is taken for the client's).
@@ -133,6 +135,7 @@ class Stream {
   base::Task<absl::Status> StartTls(std::shared_ptr<TlsContext> context, TlsPeer peer,
                                     absl::Duration timeout);
   base::Task<absl::Status> AwaitUntil(Descriptor::Direction direction, absl::Duration deadline);
+  base::Task<absl::Status> AwaitWritable();
   base::Task<absl::Status> WritePlain(std::vector<std::string_view> pieces);
   base::Task<absl::Status> WriteTls(std::vector<std::string_view> pieces);
   absl::StatusOr<size_t> WriteSome(std::string_view bytes);
@@ -143,6 +146,7 @@ class Stream {
   Endpoint peer_;
   Endpoint local_;
   absl::Duration write_timeout_ = absl::Minutes(5);
+  absl::Duration write_deadline_ = absl::InfiniteDuration();
 };
 
 }  // namespace godwit::net

@@ -117,6 +117,35 @@ TEST_CASE("A peer that takes nothing ends a write with DeadlineExceeded", "[net]
   CHECK(absl::IsDeadlineExceeded(reactor.RunUntilDone(WriteToNobody(&reactor))));
 }
 
+base::Task<void> TakeALittle(Reactor* reactor, Stream* stream, const bool* done) {
+  char octets[5000];
+  while (!*done) {
+    (void)stream->ReadSome(octets, sizeof octets);
+    co_await reactor->Sleep(absl::Milliseconds(5));
+  }
+}
+
+base::Task<absl::Status> WriteToDribbler(Reactor* reactor) {
+  auto [left, right] = Stream::Pair(reactor);
+  left->set_write_timeout(absl::Seconds(60));
+  left->set_write_deadline(reactor->Now() + absl::Milliseconds(100));
+  bool done = false;
+  base::Spawn(TakeALittle(reactor, right.get(), &done));
+  const std::string much = Pattern(10'000'000);
+  absl::Status status = co_await left->Write(much);
+  done = true;
+  co_await reactor->Sleep(absl::Milliseconds(20));
+  co_return status;
+}
+
+// A peer that takes a little now and then had a sender for as long as it liked.
+TEST_CASE("Progress does not prolong a write beyond its deadline", "[net][stream]") {
+  Reactor reactor(Quick());
+  const absl::Duration begin = reactor.Now();
+  CHECK(absl::IsDeadlineExceeded(reactor.RunUntilDone(WriteToDribbler(&reactor))));
+  CHECK(reactor.Now() - begin < absl::Seconds(5));
+}
+
 base::Task<void> WakeSoon(Reactor* reactor, Stream* stream) {
   co_await reactor->Sleep(absl::Milliseconds(5));
   stream->Wake();

@@ -36,16 +36,19 @@ class MemoryBody : public BodyStream {
   std::string_view rest_;
 };
 
-// Sends `first`, then all of the body, then waits for the answer.
+// Sends `first`, then all of the body, then waits for the answer. DeadlineExceeded when the other
+// side took longer than `deadline` for a step, or altogether.
 template <typename Request, typename Reply>
 base::Task<absl::StatusOr<Reply>> Converse(rpc::ClientStream<Request, Reply>* stream, Request first,
                                            std::unique_ptr<BodyStream> body,
                                            void (*set_body)(Request*, std::string),
                                            absl::Duration deadline) {
   Request request = std::move(first);
+  bool late = false;
   for (;;) {
     rpc::StepDeadline timer(stream, deadline);
     absl::Status sent = co_await stream->Write(std::move(request));
+    late = timer.fired();
     if (!sent.ok()) break;  // Finish() has the reason
     timer.Disarm();
     absl::StatusOr<std::string> piece = co_await body->Next();
@@ -56,6 +59,9 @@ base::Task<absl::StatusOr<Reply>> Converse(rpc::ClientStream<Request, Reply>* st
   }
   rpc::StepDeadline timer(stream, deadline);
   absl::StatusOr<Reply> reply = co_await stream->Finish();
+  // What our own timer cancelled was not given up by anybody.
+  const bool ours = (late || timer.fired()) && absl::IsCancelled(reply.status());
+  if (ours) co_return base::DeadlineExceeded("no answer in time");
   co_return reply;
 }
 
@@ -80,7 +86,8 @@ queue::Ret ToProto(Return ret) {
 queue::Submission ToProto(const Message& message) {
   queue::Submission submission;
   submission.set_idempotency_key(message.idempotency_key);
-  submission.set_origin(queue::ORIGIN_SUBMISSION);
+  submission.set_origin(message.origin == Origin::kReport ? queue::ORIGIN_REPORT
+                                                          : queue::ORIGIN_SUBMISSION);
   submission.set_account_id(message.account);
   submission.set_client_address(message.client_address);
   submission.set_user(message.user);
@@ -90,6 +97,8 @@ queue::Submission ToProto(const Message& message) {
   submission.set_smtputf8(message.smtputf8);
   submission.set_body_8bit(message.body_8bit);
   submission.set_requiretls(message.requiretls);
+  // A stream that was cut is told from one that has ended.
+  submission.set_size(message.header.size() + message.body_size);
   if (message.hold_until) {
     submission.mutable_hold_until()->set_seconds(absl::ToUnixSeconds(*message.hold_until));
   }
@@ -106,18 +115,23 @@ class RpcSender : public Sender {
  public:
   RpcSender(std::shared_ptr<grpc::Channel> signer, std::shared_ptr<grpc::Channel> queue,
             Options options)
-      : options_(std::move(options)),
-        signer_(auth::AuthVerifier::NewStub(signer)),
-        queue_(queue::DeliveryQueue::NewStub(queue)) {}
+      : options_(std::move(options)), queue_(queue::DeliveryQueue::NewStub(queue)) {
+    if (signer != nullptr) signer_ = auth::AuthVerifier::NewStub(signer);
+  }
 
   base::Task<absl::StatusOr<std::string>> Sign(const Message* message, BodyFactory body,
                                                std::string trace) override {
+    if (signer_ == nullptr) co_return base::FailedPrecondition("nobody to sign");
     auto stream =
         SignStream::Open(signer_.get(), &auth::AuthVerifier::StubInterface::async_interface::Sign,
                          {.deadline = kLongest, .trace = std::move(trace)});
     auth::SignRequest first;
     first.mutable_context()->set_account_id(message->account);
     first.mutable_context()->set_from_address(message->from_address);
+    if (message->hold_until) {
+      first.mutable_context()->mutable_hold_until()->set_seconds(
+          absl::ToUnixSeconds(*message->hold_until));
+    }
     auto response = co_await Converse<auth::SignRequest, auth::SignResponse>(
         stream.get(), std::move(first), std::make_unique<WholeMessage>(message->header, body()),
         [](auth::SignRequest* request, std::string bytes) { request->set_data(std::move(bytes)); },
@@ -130,7 +144,8 @@ class RpcSender : public Sender {
   base::Task<absl::StatusOr<int64_t>> Enqueue(const Message* message, BodyFactory body,
                                               std::string trace) override {
     absl::StatusOr<int64_t> id = co_await EnqueueOnce(message, body(), trace);
-    // Unknown: the commit may have happened; the same key never makes a second one.
+    // Unknown and DeadlineExceeded: the commit may have happened, or happen yet; the same key never
+    // makes a second one.
     const bool again = !id.ok() && (id.status().code() == absl::StatusCode::kUnknown ||
                                     base::IsRetryable(id.status()));
     if (again) id = co_await EnqueueOnce(message, body(), trace);
@@ -186,7 +201,10 @@ BodyFactory BodyInMemory(std::string_view body) {
 }
 
 absl::StatusOr<std::unique_ptr<Sender>> Sender::Create(Options options) {
-  GODWIT_ASSIGN_OR_RETURN(auto signer, rpc::Connect(options.signer));
+  std::shared_ptr<grpc::Channel> signer;
+  if (!options.signer.target.empty()) {
+    GODWIT_ASSIGN_OR_RETURN(signer, rpc::Connect(options.signer));
+  }
   GODWIT_ASSIGN_OR_RETURN(auto queue_channel, rpc::Connect(options.queue));
   return std::make_unique<RpcSender>(std::move(signer), std::move(queue_channel),
                                      std::move(options));

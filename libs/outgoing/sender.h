@@ -1,7 +1,7 @@
 #pragma once
 
-// Sender: how mail of our users leaves: signed by auth-verifier, then into delivery-queue. RPC
-// messages end here.
+// Sender: how mail of our users, and our reports, leave: signed by auth-verifier, then into
+// delivery-queue. RPC messages end here.
 //
 //   absl::StatusOr<std::string> signature = co_await sender->Sign(&message, body, trace);
 //   message.header.insert(0, *signature);
@@ -39,8 +39,12 @@ struct Recipient {
   std::string orcpt = {};  // RFC 3461 §4.2, as it came; "" none
 };
 
+// What delivery-queue is told: who the message is from.
+enum class Origin { kSubmission, kReport };
+
 struct Message {
-  int64_t account = 0;
+  Origin origin = Origin::kSubmission;
+  int64_t account = 0;         // 0 for a report
   std::string user;            // who authenticated
   std::string client_address;  // where from; "" unknown
   std::string from_address;    // of the From field: whose domain signs
@@ -54,6 +58,7 @@ struct Message {
   std::optional<absl::Time> hold_until;  // RFC 4865
   std::string idempotency_key;           // 8 to 64 octets
   std::string header;                    // with the empty line
+  uint64_t body_size = 0;                // of what the factory's streams give
 };
 
 // Reads the body of the message: each call of the factory begins again.
@@ -74,19 +79,20 @@ class Sender {
   virtual ~Sender() = default;
 
   // Header fields to put in front. Errors: PermissionDenied, the account may not sign for the
-  // author's domain; InvalidArgument, the header can't be signed; everything else: no signature
-  // now.
+  // author's domain; InvalidArgument, the header can't be signed; OutOfRange, it is too large;
+  // everything else: no signature now.
   virtual base::Task<absl::StatusOr<std::string>> Sign(const Message* message, BodyFactory body,
                                                        std::string trace) = 0;
 
-  // The queue's id: the message is durable. Tried a second time where that may help: the key keeps
-  // it from being there twice. Errors: InvalidArgument and PermissionDenied concern the message,
-  // ResourceExhausted its size or a queue that is full, the others are for later.
+  // The queue's id: the message is durable. Tried a second time where that may help, also after its
+  // deadline: the key keeps it from being there twice. Errors: InvalidArgument and PermissionDenied
+  // concern the message, OutOfRange its size or the number of its recipients; the others are for
+  // later.
   virtual base::Task<absl::StatusOr<int64_t>> Enqueue(const Message* message, BodyFactory body,
                                                       std::string trace) = 0;
 
   struct Options {
-    rpc::ChannelOptions signer;
+    rpc::ChannelOptions signer;  // without a target: Sign() is FailedPrecondition
     // For each piece, and from the last one to the answer.
     absl::Duration sign_deadline = absl::Seconds(30);
     rpc::ChannelOptions queue;

@@ -28,7 +28,7 @@ std::vector<std::string> PeerNames(const grpc::AuthContext& context) {
 grpc::Status CallerCheck::Process(const InputMetadata& metadata, grpc::AuthContext* context,
                                   OutputMetadata*, OutputMetadata*) {
   const auto path = metadata.find(":path");
-  if (path == metadata.end()) return ToGrpc(base::PermissionDenied("a call without a path"));
+  if (path == metadata.end()) return ToGrpc(base::Unauthenticated("a call without a path"));
   const std::string method(path->second.data(), path->second.size());
   return ToGrpc(MayCall(callers_, method, PeerNames(*context)));
 }

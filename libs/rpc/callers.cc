@@ -22,14 +22,14 @@ absl::Status MayCall(const Callers& callers, const std::string& method,
                      const std::vector<std::string>& names) {
   if (!names.empty() && IsOpenToAll(method)) return absl::OkStatus();
   const auto allowed = callers.find(method);
-  if (allowed == callers.end()) return base::PermissionDenied("nobody may call " + method);
+  if (allowed == callers.end()) return base::Unauthenticated("nobody may call " + method);
   for (const std::string& name : names) {
     for (const std::string& daemon : allowed->second) {
       if (daemon == "*" || daemon == name) return absl::OkStatus();
     }
   }
   const std::string who = names.empty() ? "a peer without a name" : names.front();
-  return base::PermissionDenied(who + " may not call " + method);
+  return base::Unauthenticated(who + " may not call " + method);
 }
 
 absl::Status CheckCallers(const Callers& callers) {

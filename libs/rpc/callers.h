@@ -10,7 +10,9 @@
 
 namespace godwit::rpc {
 
-// OK, or PermissionDenied. `names` are those in the caller's certificate.
+// OK, or Unauthenticated: a mistake in certificates or tables, never to be taken for what the
+// method itself says of a message or its sender (PermissionDenied). `names` are those in the
+// caller's certificate.
 absl::Status MayCall(const Callers& callers, const std::string& method,
                      const std::vector<std::string>& names);
 

@@ -30,9 +30,9 @@ TEST_CASE("The right caller is served, with its name and trace id", "[rpc][net]"
 TEST_CASE("A wrong caller is refused before the handler", "[rpc][net]") {
   World world;
   const auto reply = world.Caller("mallory").Say("hello");
-  CHECK(reply.status().code() == Code::kPermissionDenied);
+  CHECK(reply.status().code() == Code::kUnauthenticated);
   CHECK(base::Message(reply.status()).find("mallory") != std::string_view::npos);
-  CHECK(world.Caller("alice").Secret().code() == Code::kPermissionDenied);
+  CHECK(world.Caller("alice").Secret().code() == Code::kUnauthenticated);
   CHECK(world.calls() == 0);
 }
 
@@ -100,7 +100,7 @@ TEST_CASE("Certificates are read again when they change", "[rpc][net]") {
   World world;
   TlsFiles files = world.FilesOf("mallory");
   Client client = world.CallerWith(files);
-  CHECK(client.Say("x").status().code() == Code::kPermissionDenied);
+  CHECK(client.Say("x").status().code() == Code::kUnauthenticated);
   const TlsFiles alice = world.FilesOf("alice");
   REQUIRE(rename(alice.key_file.c_str(), files.key_file.c_str()) == 0);
   REQUIRE(rename(alice.certificate_file.c_str(), files.certificate_file.c_str()) == 0);
@@ -122,7 +122,7 @@ TEST_CASE("Certificate and key may be one file", "[rpc][net]") {
   };
   const TlsFiles files = joined("mallory");
   Client client = world.CallerWith(files);
-  CHECK(client.Say("x").status().code() == Code::kPermissionDenied);
+  CHECK(client.Say("x").status().code() == Code::kUnauthenticated);
   const TlsFiles alice = joined("alice");
   REQUIRE(rename(alice.certificate_file.c_str(), files.certificate_file.c_str()) == 0);
   CHECK(Eventually([&] {

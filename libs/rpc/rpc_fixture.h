@@ -27,7 +27,7 @@ struct SayReplyText {
 
 struct SayOptions {
   absl::StatusCode fail_with = absl::StatusCode::kOk;
-  std::string trace;
+  std::string trace{};
   absl::Duration deadline = absl::Seconds(10);
 };
 

@@ -12,7 +12,7 @@
 //
 // Who may call what is decided in one place, before any handler: the method must stand in
 // `callers` and one name of the client's certificate (SAN DNS names; the common name when it has
-// none) in its list. An unlisted method is refused for everybody: PERMISSION_DENIED. Health
+// none) in its list. An unlisted method is refused for everybody: UNAUTHENTICATED. Health
 // (grpc.health.v1) and reflection are open to every daemon of our CA. Start() refuses `callers`
 // that name a method that does not exist, or leave out a method of a service they name.
 //

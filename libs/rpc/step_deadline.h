@@ -5,6 +5,7 @@
 //
 //   rpc::StepDeadline timer(stream.get(), absl::Seconds(30));
 //   absl::Status sent = co_await stream->Write(std::move(request));   // Cancelled after 30 s
+//   if (timer.fired()) ...                    // it was us: the other side may go on with its work
 //
 // On a reactor's thread; ends with its scope.
 
@@ -20,9 +21,15 @@ class StepDeadline : public net::Reactor::Deadline {
     Arm(net::Reactor::Current(), deadline);
   }
 
+  bool fired() const { return fired_; }
+
  private:
-  void OnDeadline() override { stream_->Cancel(); }
+  void OnDeadline() override {
+    fired_ = true;
+    stream_->Cancel();
+  }
   Stream* const stream_;
+  bool fired_ = false;
 };
 
 }  // namespace godwit::rpc

@@ -44,7 +44,7 @@ TEST_CASE("A server may end a client stream early; Finish has the reason", "[rpc
 
 TEST_CASE("A refused client stream ends with the refusal", "[rpc][net]") {
   World world;
-  CHECK(world.Caller("mallory").Collect(1000).status().code() == Code::kPermissionDenied);
+  CHECK(world.Caller("mallory").Collect(1000).status().code() == Code::kUnauthenticated);
 }
 
 TEST_CASE("A client stream that is dropped is cancelled", "[rpc][net]") {
@@ -68,7 +68,7 @@ TEST_CASE("A refused server stream ends with the refusal", "[rpc][net]") {
   World world;
   const Received received = world.Caller("bob").Count(5);
   CHECK(received.texts.empty());
-  CHECK(received.end.code() == Code::kPermissionDenied);
+  CHECK(received.end.code() == Code::kUnauthenticated);
 }
 
 TEST_CASE("A slow reader holds the writer up instead of filling memory", "[rpc][net]") {

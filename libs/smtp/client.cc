@@ -109,6 +109,7 @@ void ClientSession::Begin(ClientMessage message) {
   }
   if (const auto objection = Objection(message_, features_, tls_)) {
     Settle(*objection, ClientStage::kMail, true);
+    result_.objection = true;
   }
   for (size_t i = 0; i < message_.recipients.size(); ++i) {
     if (result_.recipients[i].state != RecipientOutcome::State::kPending) continue;
@@ -170,6 +171,7 @@ bool ClientSession::TakeReply(std::string_view* in) {
   if (expected_.empty()) uninvited_ = true;
   ReplyParser::Result result = parser_.Next(in);
   if (std::holds_alternative<NeedMore>(result)) return false;
+  ++replies_;
   last_stage_ = stage();
   if (auto* malformed = std::get_if<MalformedReply>(&result)) {
     Fail(ClientFailure::Kind::kProtocol, std::nullopt, malformed->what);

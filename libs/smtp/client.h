@@ -117,6 +117,8 @@ struct TransactionResult {
   // or may not be delivered.
   bool dot_sent = false;
   bool uncertain = false;  // the dot was sent, and its reply never came
+  // The message can't be given to this server (client_commands.h): another one may take it.
+  bool objection = false;
 };
 
 // The session is of no use any more, and why.
@@ -171,8 +173,12 @@ class ClientSession {
   // What STARTTLS was answered when it was refused and passed over.
   const std::optional<Reply>& start_tls_refusal() const { return start_tls_refusal_; }
   ClientStage stage() const;
-  // RFC 5321 §4.5.3.2: how many seconds to wait for the server here.
+  // RFC 5321 §4.5.3.2: how many seconds to wait for the reply that is due here. It is the reply's
+  // time, not that of its next octet: it begins when the command was sent, or when the reply before
+  // it was complete (replies() has grown).
   int patience() const;
+  // Replies that were taken.
+  uint64_t replies() const { return replies_; }
 
  private:
   enum class State { kSetUp, kReady, kEnvelope, kData, kEnd, kQuit, kClosed };
@@ -235,6 +241,7 @@ class ClientSession {
   ClientStage last_stage_ = ClientStage::kGreeting;
   ServerFeatures features_;
   std::optional<Reply> start_tls_refusal_;
+  uint64_t replies_ = 0;
   bool tls_ = false;
   bool start_tls_ = false;  // StartTls is owed to the driver
   bool uninvited_ = false;  // bytes came that answer nothing

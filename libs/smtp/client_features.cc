@@ -7,6 +7,9 @@
 namespace godwit::smtp {
 namespace {
 
+// There are some thirty.
+constexpr size_t kMaxMechanisms = 100;
+
 struct FlagRow {
   std::string_view keyword;
   bool ServerFeatures::*flag;
@@ -42,7 +45,8 @@ void ReadLine(std::string_view line, ServerFeatures* features) {
     features->size = base::ParseDecimal(words[1]).value_or(0);
   }
   if (base::EqualsIgnoreCase(words[0], "AUTH")) {
-    for (size_t i = 1; i < words.size(); ++i) features->auth.push_back(base::Upper(words[i]));
+    const size_t most = std::min(words.size(), kMaxMechanisms);
+    for (size_t i = 1; i < most; ++i) features->auth.push_back(base::Upper(words[i]));
   }
 }
 

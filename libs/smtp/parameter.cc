@@ -53,10 +53,14 @@ bool SetRet(std::string_view value, MailParameters* out) {
   return out->ret.has_value();
 }
 
+bool IsPrintableAscii(std::string_view text) {
+  return std::all_of(text.begin(), text.end(), [](char c) { return c >= ' ' && c <= '~'; });
+}
+
 bool SetEnvid(std::string_view value, MailParameters* out) {
-  // RFC 3461 §4.4: at most 100 characters as written.
+  // RFC 3461 §4.4: at most 100 characters as written, of printable ASCII before the encoding.
   out->envid = XtextDecode(value);
-  return out->envid.has_value() && !value.empty() && value.size() <= 100;
+  return out->envid && IsPrintableAscii(*out->envid) && !value.empty() && value.size() <= 100;
 }
 
 bool SetOrigin(std::string_view value, MailParameters* out) {
@@ -125,9 +129,11 @@ bool SetOrcpt(std::string_view value, RcptParameters* out) {
   }
   const std::string_view address = value.substr(semicolon + 1);
   // RFC 6533 §3: the type utf-8 may carry UTF-8 as it is.
-  auto decoded =
-      base::IsAscii(address) ? XtextDecode(address) : std::optional(std::string(address));
+  const bool encoded = base::IsAscii(address);
+  auto decoded = encoded ? XtextDecode(address) : std::optional(std::string(address));
   if (!decoded || decoded->empty()) return false;
+  // RFC 3461 §4.2: printable ASCII before the encoding.
+  if (encoded && !IsPrintableAscii(*decoded)) return false;
   out->orcpt_type = base::Lower(type);
   out->orcpt_address = *std::move(decoded);
   return true;

@@ -68,6 +68,10 @@ TEST_CASE("A parameter is 555 when unknown or not offered, 501 when wrong (RFC 5
   CHECK(MailCode(" AUTH=+2b") == 501);
   CHECK(MailCode(" RET=SOME") == 501);
   CHECK(MailCode(" ENVID=" + std::string(101, 'x')) == 501);
+  // RFC 3461 §4.4, §4.2: what xtext hides is printable ASCII.
+  CHECK(MailCode(" ENVID=+20+7E") == 250);
+  CHECK(MailCode(" ENVID=x+FF") == 501);
+  CHECK(MailCode(" ENVID=x+00") == 501);
   CHECK(MailCode(" -X=1") == 501);
   CHECK(MailCode(" X=1=2") == 501);
   CHECK(RcptCode(" NOTIFY=NEVER") == 250);
@@ -76,6 +80,8 @@ TEST_CASE("A parameter is 555 when unknown or not offered, 501 when wrong (RFC 5
   CHECK(RcptCode(" NOTIFY=MAYBE") == 501);
   CHECK(RcptCode(" ORCPT=rfc822") == 501);
   CHECK(RcptCode(" ORCPT=;a") == 501);
+  CHECK(RcptCode(" ORCPT=rfc822;+C3+A9@x.example") == 501);
+  CHECK(RcptCode(" ORCPT=rfc822;a+0D+0Ab@x.example") == 501);
   CHECK(RcptCode(" ORCPT=utf-8;j\xc3\xb6rg@x.example") == 250);
   CHECK(RcptCode(" NOTIFY=NEVER", {}) == 555);
   CHECK(RcptCode(" SIZE=1") == 555);

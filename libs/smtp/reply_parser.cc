@@ -52,6 +52,19 @@ ReplyParser::Result ReplyParser::Next(std::string_view* in) {
   return NeedMore{};
 }
 
+// Whole lines, so that an enhanced code is not cut; but something of the first in any case.
+void ReplyParser::Keep(std::string_view text) {
+  if (++lines_ == 1) {
+    reply_.lines.emplace_back(text.substr(0, limits_.text));
+  } else if (text.size() <= limits_.text - text_) {
+    reply_.lines.emplace_back(text);
+  } else {
+    text_ = limits_.text;  // and nothing of what follows
+    return;
+  }
+  text_ += reply_.lines.back().size();
+}
+
 // `line` ends with LF.
 ReplyParser::Result ReplyParser::TakeLine(std::string_view line) {
   if (line.size() < 2 || line[line.size() - 2] != '\r') return MalformedReply{"bare LF in a reply"};
@@ -63,11 +76,12 @@ ReplyParser::Result ReplyParser::TakeLine(std::string_view line) {
   // RFC 5321 §4.2.1: "-" and more lines, or SP and the last; a code alone is a last line too.
   if (!line.empty() && line[0] != ' ' && line[0] != '-') return MalformedReply{"no reply code"};
   const bool last = line.empty() || line[0] == ' ';
-  if (!reply_.lines.empty() && reply_.code != code) return MalformedReply{"codes differ"};
-  if (reply_.lines.size() >= limits_.lines) return MalformedReply{"too many reply lines"};
+  if (lines_ > 0 && reply_.code != code) return MalformedReply{"codes differ"};
+  if (lines_ >= limits_.lines) return MalformedReply{"too many reply lines"};
   reply_.code = code;
-  reply_.lines.emplace_back(line.empty() ? line : line.substr(1));
+  Keep(line.empty() ? line : line.substr(1));
   if (!last) return NeedMore{};
+  lines_ = text_ = 0;
   TakeEnhancedCode(&reply_);
   return std::exchange(reply_, {});
 }

@@ -4,7 +4,8 @@
 // queue's deliveries, the benchmark and tests.
 //
 // Same replies for every split. Lines end with CRLF only; a bare CR or LF, a code that is none, or
-// a line with another code in between is MalformedReply: the connection is of no use then.
+// a line with another code in between is MalformedReply: the connection is of no use then. Text
+// beyond Limits::text is dropped: a reply is kept for each recipient, and told to the sender.
 
 #include <cstddef>
 #include <string>
@@ -26,6 +27,7 @@ class ReplyParser {
   struct Limits {
     size_t line = 4096;  // RFC 5321 §4.5.3.1.5 has 512; some servers write more
     size_t lines = 128;  // of one reply
+    size_t text = 4096;  // of all its lines that is kept
   };
   using Result = std::variant<NeedMore, Reply, MalformedReply>;
 
@@ -39,10 +41,13 @@ class ReplyParser {
 
  private:
   Result TakeLine(std::string_view line);
+  void Keep(std::string_view text);
 
   Limits limits_;
   std::string partial_;
   Reply reply_;
+  size_t lines_ = 0;  // of reply_, those that were dropped included
+  size_t text_ = 0;   // octets kept
 };
 
 }  // namespace godwit::smtp

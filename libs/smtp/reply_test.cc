@@ -96,5 +96,34 @@ TEST_CASE("ReplyParser bounds lines and their number", "[smtp][unit]") {
   CHECK(std::holds_alternative<MalformedReply>(other.Next(&in)));
 }
 
+// A server answered each of a hundred recipients with half a megabyte, all of which was kept,
+// copied into a notice about ten times, and ended the process.
+TEST_CASE("ReplyParser keeps so much text, and the codes of a reply that has more",
+          "[smtp][unit]") {
+  const std::string wire =
+      "550-5.1.1 abcdef\r\n550-5.1.1 ghi\r\n550-5.1.1 j\r\n550 5.1.1 k\r\n250 ok\r\n";
+  testing::ForEachSplit(wire, [&](const testing::Chunks& chunks) {
+    CAPTURE(testing::Describe(chunks));
+    ReplyParser parser({.line = 100, .lines = 4, .text = 20});
+    std::vector<ReplyParser::Result> results;
+    for (std::string_view chunk : chunks) {
+      while (!chunk.empty()) {
+        auto result = parser.Next(&chunk);
+        if (!std::holds_alternative<NeedMore>(result)) results.push_back(result);
+      }
+    }
+    CHECK(results == std::vector<ReplyParser::Result>{Reply{550, "5.1.1", {"abcdef"}},
+                                                      Reply{250, "", {"ok"}}});
+  });
+  ReplyParser first({.line = 100, .lines = 4, .text = 3});
+  std::string_view in = "250 abcdef\r\n";
+  CHECK(first.Next(&in) == ReplyParser::Result(Reply{250, "", {"abc"}}));
+  // Lines are counted whether they are kept or not.
+  ReplyParser parser({.line = 20, .lines = 3, .text = 1});
+  const std::string many = "250-a\r\n250-b\r\n250-c\r\n250-d\r\n";
+  in = many;
+  CHECK(std::holds_alternative<MalformedReply>(parser.Next(&in)));
+}
+
 }  // namespace
 }  // namespace godwit::smtp

@@ -42,14 +42,17 @@ Connection::Connection(std::unique_ptr<net::Stream> stream, Front* front, const 
       options_(front->options()),
       profile_(profile),
       id_(options_.random->Token(kIdSize)),
-      room_(front->Enter()),
+      client_(stream_->peer().address),
+      room_(front->Enter(client_)),
       smtp_(OptionsFor(*profile)),
       handler_(profile->new_handler()) {
-  session_end_ = options_.clock->Monotonic() + options_.session_total;
+  const absl::Duration now = options_.clock->Monotonic();
+  session_end_ = now + options_.session_total;
+  login_end_ = now + options_.before_login;
   stream_->set_write_timeout(options_.write_timeout);
 }
 
-Connection::~Connection() { front_->Leave(); }
+Connection::~Connection() { front_->Leave(client_); }
 
 base::Task<void> Connection::Run() {
   if (!room_) smtp_.Refuse(MakeReply(ReplyKind::kTooManyConnections));
@@ -149,7 +152,7 @@ base::Task<void> Connection::TakeChunk(std::string_view bytes) {
 ClientFacts Connection::Facts() const {
   ClientFacts facts;
   facts.session = id_;
-  facts.address = stream_->peer().address;
+  facts.address = client_;
   facts.greeting_name = smtp_.greeting_name();
   facts.with.esmtp = smtp_.esmtp();
   facts.with.tls = smtp_.tls();
@@ -166,8 +169,10 @@ absl::Duration Connection::NextTimeout() const {
   const absl::Duration now = options_.clock->Monotonic();
   const absl::Duration patience =
       smtp_.in_data() ? options_.data_block_timeout : options_.command_timeout;
+  const absl::Duration session =
+      smtp_.authenticated() ? session_end_ : std::min(session_end_, login_end_);
   // Between two chunks the message's time runs on.
-  return std::min(patience, (smtp_.in_message() ? data_end_ : session_end_) - now);
+  return std::min(patience, (smtp_.in_message() ? data_end_ : session) - now);
 }
 
 base::Task<bool> Connection::ReadMore() {

@@ -10,6 +10,7 @@
 
 #include "absl/status/status.h"
 #include "absl/time/time.h"
+#include "libs/base/ip_address.h"
 #include "libs/base/task.h"
 #include "libs/net/stream.h"
 #include "libs/smtp/server.h"
@@ -51,6 +52,7 @@ class Connection {
   const FrontOptions& options_;
   const Profile* const profile_;
   const std::string id_;
+  const base::IpAddress client_;
   const bool room_;  // one of not too many
   smtp::ServerSession smtp_;
   std::unique_ptr<Handler> handler_;
@@ -58,7 +60,8 @@ class Connection {
   std::string_view in_;  // of input_, not used yet
   std::unique_ptr<Transaction> transaction_;
   int transactions_ = 0;
-  absl::Duration session_end_;  // on the monotonic clock
+  absl::Duration session_end_;  // on the monotonic clock, as the others
+  absl::Duration login_end_;
   absl::Duration data_end_;
 };
 

@@ -8,10 +8,10 @@
 //   ...
 //   front.Drain(grace);                        // then stop the reactors
 //
-// Timeouts: for a command, for the next octets of data, for all of a message's data, for the
-// session (RFC 5321 §4.5.3.2). When the daemon drains, a session ends with 421 as soon as it is
-// idle, and at the end of the grace period with 421 wherever a reply may stand; only in the midst
-// of data the connection just ends.
+// Timeouts: for a command, for the next octets of data, for all of a message's data, for logging
+// in, for the session (RFC 5321 §4.5.3.2). When the daemon drains, a session ends with 421 as soon
+// as it is idle, and at the end of the grace period with 421 wherever a reply may stand; only in
+// the midst of data the connection just ends.
 //
 // It outlives its connections: destroy it after the reactors have stopped.
 
@@ -19,11 +19,14 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <mutex>
 #include <vector>
 
+#include "absl/container/flat_hash_map.h"
 #include "absl/status/status.h"
 #include "absl/time/time.h"
 #include "libs/base/clock.h"
+#include "libs/base/ip_address.h"
 #include "libs/base/random.h"
 #include "libs/net/listener.h"
 #include "libs/net/reactor.h"
@@ -37,6 +40,10 @@ namespace godwit::smtpd {
 struct FrontOptions {
   // One more is told 421.
   int64_t max_sessions = 5000;
+  // Of these, from one address (IpAddress::CustomerNetwork); then 421. 0: no such bound.
+  int64_t max_sessions_per_address = 0;
+  // A session that has not authenticated by then ends with 421: for daemons that want a login.
+  absl::Duration before_login = absl::InfiniteDuration();
   absl::Duration command_timeout = absl::Minutes(5);
   absl::Duration data_block_timeout = absl::Minutes(3);
   absl::Duration data_total = absl::Minutes(30);
@@ -80,18 +87,21 @@ class Front {
   const FrontOptions& options() const { return options_; }
   bool draining() const { return draining_; }  // end when idle
   bool cutting() const { return cutting_; }    // and now wherever a command may stand
-  // One more, or one less; false: too many.
-  bool Enter();
-  void Leave();
+  // One more, or one less; false: too many, and yet one more until it leaves.
+  bool Enter(const base::IpAddress& client);
+  void Leave(const base::IpAddress& client);
 
  private:
   void AwaitSessions(absl::Duration patience) const;
+  int64_t Count(const base::IpAddress& network, int change);
 
   const FrontOptions options_;
   net::ReactorPool* const reactors_;
   std::atomic<bool> draining_{false};
   std::atomic<bool> cutting_{false};
   std::atomic<int64_t> sessions_{0};
+  std::mutex mutex_;
+  absl::flat_hash_map<base::IpAddress, int64_t> by_network_;  // guarded by mutex_
   std::vector<std::unique_ptr<const Profile>> profiles_;
   std::vector<std::unique_ptr<net::Listener>> listeners_;
 };

@@ -206,10 +206,4 @@ absl::StatusOr<SenderRight> FindSenderRight(db::Connection& connection, AccountI
   return row.OptionalInt(1) == ToInt(account) ? SenderRight::kCatchAll : SenderRight::kNone;
 }
 
-absl::StatusOr<bool> MaySendAs(db::Connection& connection, AccountId account,
-                               std::string_view address) {
-  GODWIT_ASSIGN_OR_RETURN(SenderRight right, FindSenderRight(connection, account, address));
-  return right == SenderRight::kOwn || right == SenderRight::kCatchAll;
-}
-
 }  // namespace godwit::store

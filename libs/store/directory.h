@@ -74,11 +74,6 @@ enum class SenderRight {
 absl::StatusOr<SenderRight> FindSenderRight(db::Connection& connection, AccountId account,
                                             std::string_view address);
 
-// True when `account` may put `address` into MAIL FROM or From: one of its own addresses, with or
-// without tag, or an address of a domain whose catch-all it is.
-absl::StatusOr<bool> MaySendAs(db::Connection& connection, AccountId account,
-                               std::string_view address);
-
 // "local@domain" split at the last "@"; both lower-cased in ASCII. InvalidArgument without one.
 struct AddressParts {
   std::string local_part;

@@ -34,8 +34,7 @@ const db::Statement kExists("dkim_exists", Scope::kDirectory, Access::kRead,
 
 // Verifiers that look at the first signature only are the old ones: RSA comes first.
 const db::Statement kRight("dkim_right", Scope::kDirectory, Access::kRead, R"sql(
-  SELECT d.catch_all_account IS NOT DISTINCT FROM $2 OR EXISTS (
-           SELECT FROM addresses a WHERE a.domain = d.name AND a.account_id = $2),
+  SELECT may_sign($2, d.name),
          array(SELECT k.key_id FROM dkim_keys k WHERE k.domain = d.name AND k.state = 'active'
                ORDER BY k.algorithm DESC, k.key_id)
   FROM domains d WHERE d.name = $1)sql");

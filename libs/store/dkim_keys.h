@@ -61,9 +61,10 @@ absl::Status RemoveDkimKey(db::Connection& connection, std::string_view domain,
 
 // What is known before signing in the name of `domain` for an account; one round trip.
 struct SigningRight {
-  bool ours = false;       // the domain is ours
-  bool permitted = false;  // the account is not disabled and has an address in the domain, or is
-                           // its catch-all
+  bool ours = false;  // the domain is ours
+  // The account is not disabled, and some address of the domain is one that it may be permitted to
+  // send as (FindSenderRight).
+  bool permitted = false;
   std::vector<int64_t> key_ids;  // active ones, RSA before Ed25519, older before newer
 };
 absl::StatusOr<SigningRight> LookupSigningRight(db::Connection& connection, AccountId account,

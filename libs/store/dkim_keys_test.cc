@@ -103,9 +103,21 @@ TEST_CASE_METHOD(DkimFixture, "Who may sign for a domain", "[store][integration]
   CHECK(RightOf(carol).permitted);
   MustOk(RemoveAddress(*connection, "carol@b.example"));
   CHECK_FALSE(RightOf(carol).permitted);
-  // Membership in an alias is no right to its name.
+  // As a member of an alias, or postmaster, she may send from a domain where nothing is hers: what
+  // submission took was then refused for good, because nobody would sign it.
   MustOk(AddAlias(*connection, {"team@b.example", true, {"carol@c.example"}}, now));
+  CHECK(RightOf(carol).permitted);
+  MustOk(RemoveAlias(*connection, "team@b.example"));
   CHECK_FALSE(RightOf(carol).permitted);
+  MustOk(SetPostmaster(*connection, carol));
+  CHECK(RightOf(carol).permitted);
+  MustOk(SetPostmaster(*connection, alice));
+  CHECK_FALSE(RightOf(carol).permitted);
+  CHECK(RightOf(alice, "c.example").permitted);
+  Domain other = Must(GetDomain(*connection, "c.example"));
+  other.postmaster = carol;
+  MustOk(UpdateDomain(*connection, other));
+  CHECK_FALSE(RightOf(alice, "c.example").permitted);
 
   Domain domain = Must(GetDomain(*connection, "b.example"));
   domain.catch_all = carol;

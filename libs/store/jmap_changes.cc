@@ -67,29 +67,37 @@ struct Page {
   bool complete = true;
 };
 
+// Adds the ids of [begin, end), which is one modseq; takes them back when there are more than fit.
+bool AddModseq(const db::Result& rows, int begin, int end, size_t max, Page* page) {
+  std::vector<int64_t> fresh;
+  for (int row = begin; row < end; ++row) {
+    for (const int64_t id : rows[row].Ints(2)) {
+      if (page->ids.insert(id).second) fresh.push_back(id);
+    }
+    if (page->ids.size() > max) {
+      for (const int64_t id : fresh) page->ids.erase(id);
+      return false;
+    }
+  }
+  for (int row = begin; row < end; ++row) {
+    if (rows[row].Int(1) != kKindMailboxChanged) continue;
+    for (const int64_t id : rows[row].Ints(2)) page->structural.insert(id);
+  }
+  page->last = rows[begin].Int(0);
+  return true;
+}
+
 Page TakePage(const db::Result& rows, size_t max) {
   Page page;
-  int row = 0;
-  while (row < rows.size()) {
-    const Modseq modseq = rows[row].Int(0);
-    std::set<int64_t> ids = page.ids;
-    std::set<int64_t> structural = page.structural;
+  for (int row = 0; row < rows.size();) {
     int end = row;
-    for (; end < rows.size() && rows[end].Int(0) == modseq; ++end) {
-      for (const int64_t id : rows[end].Ints(2)) {
-        ids.insert(id);
-        if (rows[end].Int(1) == kKindMailboxChanged) structural.insert(id);
-      }
-    }
+    while (end < rows.size() && rows[end].Int(0) == rows[row].Int(0)) ++end;
     // The last modseq may go on behind the rows that were read.
     const bool cut = end == rows.size() && rows.size() == kMaxLogRows;
-    if (ids.size() > max || cut) {
+    if (cut || !AddModseq(rows, row, end, max, &page)) {
       page.complete = false;
       return page;
     }
-    page.ids = std::move(ids);
-    page.structural = std::move(structural);
-    page.last = modseq;
     row = end;
   }
   return page;

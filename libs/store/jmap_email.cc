@@ -90,21 +90,26 @@ const db::Statement kCountThreads("jmap_count_threads", Scope::kOneAccount, Acce
   "    AND i.flags & 8 = 0 OFFSET 0) o "                                                         \
   "ORDER BY p.received_at DESC, p.email_id DESC"
 
+// Pages come from where they begin in an index (migration 0021), whatever lies before them; the
+// first comparison with $3 is what lets the planner take it.
 const db::Statement kScanMailbox("jmap_scan_mailbox", Scope::kOneAccount, Access::kRead, R"sql(
   WITH page AS (
     SELECT e.email_id, e.received_at, e.size FROM mailbox_entries e
-    JOIN mailboxes b ON b.account_id = $1 AND b.mailbox_id = e.mailbox_id
     WHERE e.account_id = $1 AND e.mailbox_id = $2 AND e.flags & 8 = 0
-      AND (e.received_at, e.email_id) < ($3, $4)
+      AND e.received_at <= $3 AND (e.received_at, e.email_id) < ($3, $4)
+      AND (SELECT 1 FROM mailboxes b WHERE b.account_id = $1 AND b.mailbox_id = $2) IS NOT NULL
     ORDER BY e.received_at DESC, e.email_id DESC LIMIT $5) )sql" GODWIT_SCANNED);
 
 const db::Statement kScanAll("jmap_scan_all", Scope::kOneAccount, Access::kRead, R"sql(
   WITH page AS (
-    SELECT DISTINCT e.received_at, e.email_id, e.size FROM mailbox_entries e
-    JOIN mailboxes b ON b.account_id = $1 AND b.mailbox_id = e.mailbox_id
-    WHERE e.account_id = $1 AND $2 = 0 AND e.flags & 8 = 0
-      AND (e.received_at, e.email_id) < ($3, $4)
-    ORDER BY e.received_at DESC, e.email_id DESC LIMIT $5) )sql" GODWIT_SCANNED);
+    SELECT m.email_id, m.received_at, m.size FROM emails m
+    WHERE m.account_id = $1 AND $2 = 0
+      AND m.received_at <= $3 AND (m.received_at, m.email_id) < ($3, $4)
+      AND (SELECT 1 FROM mailbox_entries e
+           JOIN mailboxes b ON b.account_id = $1 AND b.mailbox_id = e.mailbox_id
+           WHERE e.account_id = $1 AND e.email_id = m.email_id AND e.flags & 8 = 0
+           LIMIT 1) IS NOT NULL
+    ORDER BY m.received_at DESC, m.email_id DESC LIMIT $5) )sql" GODWIT_SCANNED);
 
 std::vector<int64_t> ToInts(std::span<const EmailId> ids) {
   std::vector<int64_t> ints;

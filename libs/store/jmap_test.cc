@@ -71,6 +71,50 @@ TEST_CASE_METHOD(JmapFixture,
   CHECK(absl::IsNotFound(Update({.email = id, .add_flags = kSeen})));
 }
 
+// The entry came back with the keywords that it had when it was hidden.
+TEST_CASE_METHOD(JmapFixture, "What is shown again has the keywords of the email",
+                 "[store][jmap][integration]") {
+  const EmailId id = Fill(alice, 1).email;
+  MustOk(Update({.email = id, .add_mailboxes = {archive}}));
+  Flag(archive, kFlagged | kDeleted);
+  MustOk(Update({.email = id, .add_flags = kSeen, .add_keywords = {"blue"}}));
+  SECTION("which it had") {
+    MustOk(Update({.email = id, .replace_mailboxes = true, .add_mailboxes = {archive}}));
+    CHECK(GetOne(id).flags() == kSeen);
+    CHECK(GetOne(id).keywords().size() == 1);
+  }
+  SECTION("which come with the same update") {
+    MustOk(Update({.email = id,
+                   .add_flags = kAnswered,
+                   .remove_keywords = {"blue"},
+                   .add_mailboxes = {archive}}));
+    for (const JmapEntry& entry : GetOne(id).entries) {
+      CHECK(entry.flags.mask == (kSeen | kAnswered));
+      CHECK(entry.flags.keywords.empty());
+    }
+  }
+  SECTION("which replace all others") {
+    MustOk(Update({.email = id,
+                   .replace_keywords = true,
+                   .add_flags = kDraft,
+                   .replace_mailboxes = true,
+                   .add_mailboxes = {archive}}));
+    CHECK(GetOne(id).mailboxes() == std::vector<MailboxId>{archive});
+    CHECK(GetOne(id).flags() == kDraft);
+    CHECK(GetOne(id).keywords().empty());
+  }
+}
+
+// RFC 8620 §5.3: notFound is for the object itself, and a client forgets it.
+TEST_CASE_METHOD(JmapFixture, "A mailbox that is gone is not an email that is gone",
+                 "[store][jmap][integration]") {
+  const EmailId id = Fill(alice, 1).email;
+  CHECK(absl::IsInvalidArgument(Update({.email = id, .add_mailboxes = {MailboxId{999}}})));
+  CHECK(absl::IsInvalidArgument(Update(
+      {.email = id, .replace_mailboxes = true, .add_mailboxes = {archive, MailboxId{999}}})));
+  CHECK(GetOne(id).mailboxes() == std::vector<MailboxId>{inbox});
+}
+
 TEST_CASE_METHOD(JmapFixture, "Moving keeps the email, and it never lies nowhere",
                  "[store][jmap][integration]") {
   const EmailId id = Fill(alice, 1).email;
@@ -153,6 +197,44 @@ TEST_CASE_METHOD(JmapFixture, "A query goes newest first, page by page",
     }
     CHECK(found == wanted);
   }
+}
+
+// Each page read and sorted the whole mailbox: a search of it was quadratic.
+TEST_CASE_METHOD(JmapFixture, "A page of a query costs the page, not the mailbox",
+                 "[store][jmap][integration]") {
+  Fill(alice, 1);
+  REQUIRE(
+      connection
+          ->ExecuteScript("INSERT INTO emails SELECT account_id, 100000 + n, thread_id, blob_id, "
+                          "created_modseq, received_at + make_interval(secs => n), sent_at, "
+                          "size, header_size, prefix_size, has_attachment, message_id, "
+                          "subject_base, subject, from_text, to_text, cc_text, bcc_text, "
+                          "preview, summary FROM emails, generate_series(1, 5000) n;"
+                          "INSERT INTO mailbox_entries SELECT account_id, mailbox_id, 100000 + "
+                          "n, 100000 + n, modseq, received_at + make_interval(secs => n), "
+                          "size, flags, unseen, keywords FROM mailbox_entries, "
+                          "generate_series(1, 5000) n; ANALYZE emails; ANALYZE mailbox_entries")
+          .ok());
+  // By this transaction: what it began with may be of those before.
+  const db::Statement kRead(
+      "test_rows_read", db::Scope::kSession, db::Access::kRead,
+      "SELECT coalesce(sum(seq_tup_read + coalesce(idx_tup_fetch, 0)), 0)::bigint FROM "
+      "pg_stat_xact_user_tables WHERE relname IN ('emails', 'mailbox_entries')");
+  const auto rows_read = [&] { return Must(connection->Execute(kRead, db::Params()))[0].Int(0); };
+  for (const MailboxId mailbox : {inbox, MailboxId::kNone}) {
+    JmapScan scan;
+    scan.mailbox = mailbox;
+    scan.limit = 10;
+    REQUIRE(connection->Begin().ok());
+    const int64_t before = rows_read();
+    REQUIRE(Must(ScanJmapEmails(*connection, alice, scan)).size() == 10);
+    CHECK(rows_read() - before < 200);
+    connection->Rollback();
+  }
+  REQUIRE(connection
+              ->ExecuteScript("DELETE FROM mailbox_entries WHERE uid > 100000; "
+                              "DELETE FROM emails WHERE email_id > 100000")
+              .ok());
 }
 
 TEST_CASE_METHOD(JmapFixture, "Uploads count until they expire", "[store][jmap][integration]") {

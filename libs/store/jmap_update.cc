@@ -2,11 +2,14 @@
 
 #include <algorithm>
 #include <map>
+#include <set>
 #include <tuple>
+#include <utility>
 
 #include "libs/base/status.h"
 #include "libs/store/entries.h"
 #include "libs/store/jmap_email.h"
+#include "libs/store/mailbox.h"
 
 namespace godwit::store {
 namespace {
@@ -20,14 +23,25 @@ const db::Statement kLock("jmap_lock", Scope::kOneAccount, Access::kWrite,
                           "SELECT 1 FROM accounts WHERE account_id = $1 FOR NO KEY UPDATE");
 
 const db::Statement kEntries("jmap_update_entries", Scope::kOneAccount, Access::kRead, R"sql(
-  SELECT e.email_id, e.mailbox_id, e.uid, e.flags
+  SELECT e.email_id, e.mailbox_id, e.uid, e.flags, e.keywords
   FROM unnest($2) u(id) CROSS JOIN LATERAL (
     SELECT i.* FROM mailbox_entries i
     JOIN mailboxes b ON b.account_id = $1 AND b.mailbox_id = i.mailbox_id
     WHERE i.account_id = $1 AND i.email_id = u.id OFFSET 0) e
   ORDER BY e.email_id, e.mailbox_id)sql");
 
+const db::Statement kMailboxes("jmap_update_mailboxes", Scope::kOneAccount, Access::kRead,
+                               "SELECT mailbox_id FROM mailboxes "
+                               "WHERE account_id = $1 AND mailbox_id = ANY ($2)");
+
 using Entries = std::map<EmailId, std::vector<JmapEntry>>;
+
+// What is read under the lock.
+struct Known {
+  Entries entries;
+  std::set<MailboxId> mailboxes;              // those that are wanted and exist
+  std::map<KeywordId, std::string> keywords;  // where mailboxes are wanted
+};
 
 absl::StatusOr<Entries> LockAndRead(db::Connection& connection, AccountId account,
                                     const std::vector<int64_t>& emails) {
@@ -41,6 +55,7 @@ absl::StatusOr<Entries> LockAndRead(db::Connection& connection, AccountId accoun
     entry.mailbox = MailboxId{row.Int(1)};
     entry.uid = static_cast<Uid>(row.Int(2));
     entry.flags.mask = static_cast<FlagMask>(row.Int(3));
+    for (const int64_t id : row.Ints(4)) entry.flags.keywords.push_back(static_cast<KeywordId>(id));
     entries[EmailId{row.Int(0)}].push_back(std::move(entry));
   }
   return entries;
@@ -58,6 +73,7 @@ bool Has(const std::vector<MailboxId>& list, MailboxId id) {
 // What is to be done, each kind once a mailbox.
 struct Plan {
   using FlagsKey = std::tuple<MailboxId, FlagsMode, FlagMask, std::vector<std::string>>;
+  std::map<FlagsKey, std::vector<Uid>> shown;  // before the others
   std::map<FlagsKey, std::vector<Uid>> flags;
   std::map<std::pair<MailboxId, MailboxId>, std::vector<Uid>> copies;
   std::map<std::pair<MailboxId, MailboxId>, std::vector<Uid>> moves;
@@ -81,8 +97,23 @@ void PlanKeywords(const JmapUpdate& update, const std::vector<JmapEntry>& entrie
   }
 }
 
-absl::Status PlanMailboxes(const JmapUpdate& update, const std::vector<JmapEntry>& entries,
-                           Plan* plan) {
+// An entry that lies in the wanted mailbox already, marked for expunging: a copy would become
+// another email. It is shown again, as if it had been copied from `source`.
+void ShowAgain(const JmapUpdate& update, const JmapEntry& source, const Known& known,
+               JmapEntry* hidden, Plan* plan) {
+  hidden->flags = source.flags;
+  if (update.replace_keywords) return;  // which writes it as well
+  std::vector<std::string> names;
+  for (const KeywordId id : source.flags.keywords) {
+    const auto name = known.keywords.find(id);
+    if (name != known.keywords.end()) names.push_back(name->second);
+  }
+  plan->shown[{hidden->mailbox, FlagsMode::kReplace, source.flags.mask, std::move(names)}]
+      .push_back(hidden->uid);
+}
+
+absl::Status PlanMailboxes(const JmapUpdate& update, const Known& known,
+                           std::vector<JmapEntry>& entries, Plan* plan) {
   std::vector<const JmapEntry*> staying;
   std::vector<const JmapEntry*> leaving;
   for (const JmapEntry& entry : entries) {
@@ -95,6 +126,7 @@ absl::Status PlanMailboxes(const JmapUpdate& update, const std::vector<JmapEntry
   for (const MailboxId id : update.add_mailboxes) {
     const bool there = std::any_of(staying.begin(), staying.end(),
                                    [&](const JmapEntry* entry) { return entry->mailbox == id; });
+    if (!there && !known.mailboxes.contains(id)) return base::InvalidArgument("no such mailbox");
     if (!there && !Has(wanted, id)) wanted.push_back(id);
   }
   // RFC 8621 §4.1.1: an email lies in one mailbox at least.
@@ -107,8 +139,7 @@ absl::Status PlanMailboxes(const JmapUpdate& update, const std::vector<JmapEntry
       return entry.mailbox == to && !entry.visible();
     });
     if (hidden != entries.end()) {
-      // It lies there already, marked for expunging: a copy would become another email.
-      plan->flags[{to, FlagsMode::kRemove, kDeleted, {}}].push_back(hidden->uid);
+      ShowAgain(update, *source, known, &*hidden, plan);
     } else if (to == wanted.back() && !leaving.empty()) {
       const JmapEntry* moved = leaving.back();
       leaving.pop_back();
@@ -125,11 +156,11 @@ void Note(const Change& change, Change* last) {
   if (change.modseq != 0) *last = change;
 }
 
-// Flags first, so that copies carry them; removals last, so that nothing is an orphan in between.
-absl::StatusOr<Change> Carry(db::Connection& c, AccountId account, const Plan& plan,
-                             absl::Time now) {
+absl::StatusOr<Change> CarryFlags(db::Connection& c, AccountId account,
+                                  const std::map<Plan::FlagsKey, std::vector<Uid>>& flags,
+                                  absl::Time now) {
   Change last;
-  for (const auto& [key, uids] : plan.flags) {
+  for (const auto& [key, uids] : flags) {
     const auto& [mailbox, mode, mask, keywords] = key;
     FlagsChange change;
     change.mode = mode;
@@ -138,6 +169,17 @@ absl::StatusOr<Change> Carry(db::Connection& c, AccountId account, const Plan& p
     GODWIT_ASSIGN_OR_RETURN(auto done,
                             StoreFlags(c, account, mailbox, FromUids(uids), change, now));
     Note(done.change, &last);
+  }
+  return last;
+}
+
+// Flags first, so that copies carry them; removals last, so that nothing is an orphan in between.
+absl::StatusOr<Change> Carry(db::Connection& c, AccountId account, const Plan& plan,
+                             absl::Time now) {
+  Change last;
+  for (const auto* flags : {&plan.shown, &plan.flags}) {
+    GODWIT_ASSIGN_OR_RETURN(auto change, CarryFlags(c, account, *flags, now));
+    Note(change, &last);
   }
   for (const auto& [way, uids] : plan.copies) {
     GODWIT_ASSIGN_OR_RETURN(auto done,
@@ -157,44 +199,71 @@ absl::StatusOr<Change> Carry(db::Connection& c, AccountId account, const Plan& p
   return last;
 }
 
-absl::Status PlanUpdate(const JmapUpdate& update, const Entries& entries, Plan* plan) {
-  const auto found = entries.find(update.email);
-  if (found == entries.end() || !IsVisible(found->second)) return base::NotFound("no such email");
+absl::Status PlanUpdate(const JmapUpdate& update, const Known& known, Plan* plan) {
+  const auto found = known.entries.find(update.email);
+  if (found == known.entries.end() || !IsVisible(found->second)) {
+    return base::NotFound("no such email");
+  }
+  std::vector<JmapEntry> entries = found->second;
   const bool mailboxes =
       update.replace_mailboxes || !update.add_mailboxes.empty() || !update.remove_mailboxes.empty();
-  if (mailboxes) GODWIT_RETURN_IF_ERROR(PlanMailboxes(update, found->second, plan));
-  PlanKeywords(update, found->second, plan);
+  if (mailboxes) GODWIT_RETURN_IF_ERROR(PlanMailboxes(update, known, entries, plan));
+  PlanKeywords(update, entries, plan);
   return absl::OkStatus();
 }
 
-absl::Status PlanDestroy(EmailId email, const Entries& entries, Plan* plan) {
-  const auto found = entries.find(email);
-  if (found == entries.end() || !IsVisible(found->second)) return base::NotFound("no such email");
+absl::Status PlanDestroy(EmailId email, const Known& known, Plan* plan) {
+  const auto found = known.entries.find(email);
+  if (found == known.entries.end() || !IsVisible(found->second)) {
+    return base::NotFound("no such email");
+  }
   for (const JmapEntry& entry : found->second) plan->expunges[entry.mailbox].push_back(entry.uid);
   return absl::OkStatus();
 }
 
 EmailId EmailOf(const JmapUpdate& update) { return update.email; }
 EmailId EmailOf(EmailId email) { return email; }
-absl::Status PlanOne(const JmapUpdate& update, const Entries& entries, Plan* plan) {
-  return PlanUpdate(update, entries, plan);
+absl::Status PlanOne(const JmapUpdate& update, const Known& known, Plan* plan) {
+  return PlanUpdate(update, known, plan);
 }
-absl::Status PlanOne(EmailId email, const Entries& entries, Plan* plan) {
-  return PlanDestroy(email, entries, plan);
+absl::Status PlanOne(EmailId email, const Known& known, Plan* plan) {
+  return PlanDestroy(email, known, plan);
+}
+
+void AddWanted(const JmapUpdate& update, std::vector<int64_t>* mailboxes) {
+  for (const MailboxId id : update.add_mailboxes) mailboxes->push_back(ToInt(id));
+}
+void AddWanted(EmailId /*email*/, std::vector<int64_t>* /*mailboxes*/) {}
+
+template <typename Item>
+absl::StatusOr<Known> Look(db::Connection& c, AccountId account, std::span<const Item> items) {
+  std::vector<int64_t> emails;
+  std::vector<int64_t> mailboxes;
+  for (const Item& item : items) {
+    emails.push_back(ToInt(EmailOf(item)));
+    AddWanted(item, &mailboxes);
+  }
+  Known known;
+  GODWIT_ASSIGN_OR_RETURN(known.entries, LockAndRead(c, account, emails));
+  if (mailboxes.empty()) return known;
+  GODWIT_ASSIGN_OR_RETURN(auto rows,
+                          c.Execute(kMailboxes, Params().Int(ToInt(account)).Ints(mailboxes)));
+  for (db::Row row : rows) known.mailboxes.insert(MailboxId{row.Int(0)});
+  GODWIT_ASSIGN_OR_RETURN(auto keywords, ListKeywords(c, account));
+  for (Keyword& each : keywords) known.keywords[each.id] = std::move(each.name);
+  return known;
 }
 
 // One transaction; those that can not be planned are left out of it.
 template <typename Item>
 absl::StatusOr<JmapUpdated> RunTogether(db::Connection& connection, AccountId account,
                                         std::span<const Item> items, absl::Time now) {
-  std::vector<int64_t> ids;
-  for (const Item& item : items) ids.push_back(ToInt(EmailOf(item)));
   return db::RunTransaction(connection, [&](db::Connection& c) -> absl::StatusOr<JmapUpdated> {
-    GODWIT_ASSIGN_OR_RETURN(auto entries, LockAndRead(c, account, ids));
+    GODWIT_ASSIGN_OR_RETURN(const Known known, Look(c, account, items));
     JmapUpdated updated;
     Plan plan;
     for (const Item& item : items) {
-      updated.results.push_back(PlanOne(item, entries, &plan));
+      updated.results.push_back(PlanOne(item, known, &plan));
     }
     GODWIT_ASSIGN_OR_RETURN(updated.change, Carry(c, account, plan, now));
     return updated;

@@ -38,9 +38,9 @@ struct JmapUpdated {
 };
 
 // All of them in one transaction with one pass through each door; when that fails, each alone, so
-// that one that can not be done stops no other. NotFound: no such email, or a mailbox is gone;
-// FailedPrecondition: it would lie in no mailbox; ResourceExhausted: quota; OutOfRange: too many
-// keywords.
+// that one that can not be done stops no other. NotFound: no such email; InvalidArgument: a mailbox
+// that it should lie in does not exist; FailedPrecondition: it would lie in no mailbox;
+// ResourceExhausted: quota; OutOfRange: too many keywords.
 // The Status of the call is for what concerns all of them (the database).
 absl::StatusOr<JmapUpdated> UpdateJmapEmails(db::Connection& connection, AccountId account,
                                              std::span<const JmapUpdate> updates, absl::Time now);

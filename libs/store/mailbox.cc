@@ -6,6 +6,7 @@
 #include "absl/container/flat_hash_map.h"
 #include "absl/container/flat_hash_set.h"
 #include "libs/base/ascii.h"
+#include "libs/base/check.h"
 #include "libs/base/status.h"
 #include "libs/store/rows.h"
 
@@ -23,6 +24,11 @@ using db::Scope;
 
 const db::Statement kModseqs("mailbox_modseqs", Scope::kOneAccount, Access::kRead,
                              "SELECT mailbox_modseq, modseq FROM accounts WHERE account_id = $1");
+
+// The first statement of a change: what is read after it can not change any more.
+const db::Statement kLock("mailbox_lock", Scope::kOneAccount, Access::kWrite,
+                          "SELECT mailbox_modseq, modseq FROM accounts WHERE account_id = $1 "
+                          "FOR NO KEY UPDATE");
 
 const db::Statement kMailboxes("mailbox_list", Scope::kOneAccount, Access::kRead,
                                "SELECT " GODWIT_MAILBOX_COLUMNS
@@ -125,6 +131,27 @@ std::vector<Keyword> KeywordsFrom(const db::Result& rows) {
   return keywords;
 }
 
+// Results of the account's modseqs, its mailboxes and its subscriptions.
+absl::StatusOr<MailboxList> ListFrom(const std::vector<db::Result>& results) {
+  if (results[0].empty()) return base::NotFound("no such account");
+  MailboxList list;
+  list.mailbox_modseq = results[0][0].Int(0);
+  list.modseq = results[0][0].Int(1);
+  for (db::Row row : results[1]) list.mailboxes.push_back(MailboxFrom(row));
+  for (db::Row row : results[2]) list.subscriptions.emplace_back(row.Text(0));
+
+  FillPaths(&list.mailboxes);
+  const absl::flat_hash_set<std::string> subscribed(list.subscriptions.begin(),
+                                                    list.subscriptions.end());
+  for (Mailbox& mailbox : list.mailboxes) mailbox.subscribed = subscribed.contains(mailbox.path);
+  std::sort(list.mailboxes.begin(), list.mailboxes.end(), [](const Mailbox& a, const Mailbox& b) {
+    const bool a_inbox = a.role == Role::kInbox;
+    const bool b_inbox = b.role == Role::kInbox;
+    return a_inbox != b_inbox ? a_inbox : a.path < b.path;
+  });
+  return list;
+}
+
 MailboxChange MailboxChangeFrom(const db::Row& row) {
   return {ChangeFrom(row, 0, 3), MailboxId{row.Int(1)}, static_cast<uint32_t>(row.Int(2))};
 }
@@ -182,23 +209,18 @@ absl::StatusOr<MailboxList> ListMailboxes(db::Connection& connection, AccountId 
       {&kModseqs, by_account}, {&kMailboxes, by_account}, {&kSubscriptions, by_account}};
   GODWIT_ASSIGN_OR_RETURN(auto results,
                           connection.ExecutePipeline(calls, db::Isolation::kSnapshotReadOnly));
-  if (results[0].empty()) return base::NotFound("no such account");
-  MailboxList list;
-  list.mailbox_modseq = results[0][0].Int(0);
-  list.modseq = results[0][0].Int(1);
-  for (db::Row row : results[1]) list.mailboxes.push_back(MailboxFrom(row));
-  for (db::Row row : results[2]) list.subscriptions.emplace_back(row.Text(0));
+  return ListFrom(results);
+}
 
-  FillPaths(&list.mailboxes);
-  const absl::flat_hash_set<std::string> subscribed(list.subscriptions.begin(),
-                                                    list.subscriptions.end());
-  for (Mailbox& mailbox : list.mailboxes) mailbox.subscribed = subscribed.contains(mailbox.path);
-  std::sort(list.mailboxes.begin(), list.mailboxes.end(), [](const Mailbox& a, const Mailbox& b) {
-    const bool a_inbox = a.role == Role::kInbox;
-    const bool b_inbox = b.role == Role::kInbox;
-    return a_inbox != b_inbox ? a_inbox : a.path < b.path;
-  });
-  return list;
+absl::StatusOr<MailboxList> LockMailboxes(db::Connection& connection, AccountId account) {
+  GODWIT_CHECK(connection.in_transaction());
+  const Params by_account = std::move(Params().Int(ToInt(account)));
+  std::vector<db::Result> results;
+  for (const db::Statement* statement : {&kLock, &kMailboxes, &kSubscriptions}) {
+    GODWIT_ASSIGN_OR_RETURN(auto rows, connection.Execute(*statement, by_account));
+    results.push_back(std::move(rows));
+  }
+  return ListFrom(results);
 }
 
 absl::StatusOr<Mailbox> FindMailbox(db::Connection& connection, AccountId account,

@@ -68,6 +68,9 @@ inline constexpr size_t kMaxMailboxDepth = 20;
 
 // All from one snapshot.
 absl::StatusOr<MailboxList> ListMailboxes(db::Connection& connection, AccountId account);
+// The same in the caller's transaction, with the account locked: what is read here is so until the
+// end of it. For changes that are judged first.
+absl::StatusOr<MailboxList> LockMailboxes(db::Connection& connection, AccountId account);
 
 // One mailbox by path (INBOX in any case); NotFound. `path` and `subscribed` are filled.
 absl::StatusOr<Mailbox> FindMailbox(db::Connection& connection, AccountId account,

@@ -234,11 +234,10 @@ absl::StatusOr<std::string> ReadQueueChunk(db::Connection& connection, QueueId i
                       static_cast<int16_t>(row.Int(2)), std::string(row.Bytes(3))});
 }
 
-absl::Status CheckSendingAccount(db::Connection& connection, AccountId account) {
+absl::StatusOr<SendingAccount> LookupSendingAccount(db::Connection& connection, AccountId account) {
   GODWIT_ASSIGN_OR_RETURN(auto rows, connection.Execute(kAccount, Params().Int(ToInt(account))));
-  if (rows.empty()) return base::NotFound("no such account");
-  if (rows[0].Bool(0)) return base::PermissionDenied("the account is disabled");
-  return absl::OkStatus();
+  if (rows.empty()) return SendingAccount::kUnknown;
+  return rows[0].Bool(0) ? SendingAccount::kDisabled : SendingAccount::kMaySend;
 }
 
 absl::StatusOr<bool> IsOwnDomain(db::Connection& connection, std::string_view domain) {

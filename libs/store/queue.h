@@ -134,8 +134,9 @@ absl::StatusOr<int64_t> SweepQueue(db::Connection& connection, absl::Time now, i
 // Chunk `seq` of a message: 0 is the header. NotFound past the end, or when the message is gone.
 absl::StatusOr<std::string> ReadQueueChunk(db::Connection& connection, QueueId id, int32_t seq);
 
-// May this account send now? NotFound when there is none, PermissionDenied when it is disabled.
-absl::Status CheckSendingAccount(db::Connection& connection, AccountId account);
+// May this account send now? An error is the database's.
+enum class SendingAccount { kMaySend, kDisabled, kUnknown };
+absl::StatusOr<SendingAccount> LookupSendingAccount(db::Connection& connection, AccountId account);
 
 // Is this one of our own domains, whether it takes mail now or not? A-labels, lower case.
 absl::StatusOr<bool> IsOwnDomain(db::Connection& connection, std::string_view domain);

@@ -54,12 +54,12 @@ const db::Statement kSelect("queue_select", Scope::kQueue, Access::kWrite,
                             "SELECT m.queue_id FROM queue_messages m WHERE " GODWIT_QUEUE_SELECTED
                             " ORDER BY m.queue_id FOR UPDATE");
 
-// $1 the ids that were selected, $2 and $3 as $4 and $5 above, $4 the new value.
-const db::Statement kRecipientsDue(
-    "queue_recipients_due", Scope::kQueue, Access::kWrite,
-    "UPDATE queue_recipients r SET next_attempt_at = least(r.next_attempt_at, $4) "
-    "WHERE r.queue_id = ANY ($1) AND r.state = 'pending' "
-    "AND " GODWIT_QUEUE_RECIPIENT("$2", "$3"));
+// $1 the ids that were selected, $2 and $3 as $4 and $5 above, $4 the new value. Also of what was
+// due before: workers look at what has become due, and only now and then at what lies behind them.
+const db::Statement kRecipientsDue("queue_recipients_due", Scope::kQueue, Access::kWrite,
+                                   "UPDATE queue_recipients r SET next_attempt_at = $4 "
+                                   "WHERE r.queue_id = ANY ($1) AND r.state = 'pending' "
+                                   "AND " GODWIT_QUEUE_RECIPIENT("$2", "$3"));
 
 const db::Statement kRecipientsHold(
     "queue_recipients_hold", Scope::kQueue, Access::kWrite,
@@ -77,10 +77,12 @@ const db::Statement kGiveUp("queue_give_up", Scope::kQueue, Access::kWrite, R"sq
   UPDATE queue_messages SET hold = false, hold_reason = '', hold_until = NULL, give_up = $2
   WHERE queue_id = ANY ($1))sql");
 
-// A claim keeps the time at which somebody looks for its end.
+// A claim keeps the time at which somebody looks for its end; one that is over is looked at now.
 const db::Statement kSchedule("queue_schedule", Scope::kQueue, Access::kWrite, R"sql(
-  UPDATE queue_messages SET next_due = queue_next_due(queue_id, hold, hold_until)
-  WHERE queue_id = ANY ($1) AND claim_worker IS NULL)sql");
+  UPDATE queue_messages
+  SET next_due = CASE WHEN claim_worker IS NULL THEN queue_next_due(queue_id, hold, hold_until)
+                      ELSE greatest(next_due, $2) END
+  WHERE queue_id = ANY ($1))sql");
 
 const db::Statement kRemove("queue_remove", Scope::kQueue, Access::kWrite,
                             "SELECT queue_remove($1)");
@@ -147,17 +149,18 @@ QueueMessageStatus StatusFrom(const db::Row& row) {
   return status;
 }
 
-// Locks what is selected, has `change` do its work on the ids, and puts the schedule right.
+// Locks what is selected, has `change` do its work on the ids, and puts the schedule right: claims
+// that are over are looked at at `now`.
 template <typename Change>
 absl::StatusOr<int64_t> Act(db::Connection& connection, const QueueSelection& selection,
-                            Change change) {
+                            absl::Time now, Change change) {
   if (selection.empty()) return base::InvalidArgument("nothing is selected");
   return db::RunTransaction(connection, [&](db::Connection& c) -> absl::StatusOr<int64_t> {
     GODWIT_ASSIGN_OR_RETURN(auto rows, c.Execute(kSelect, SelectionParams(selection)));
     const Ids ids = IdsOf(rows);
     if (ids.empty()) return 0;
     GODWIT_RETURN_IF_ERROR(change(c, ids));
-    GODWIT_RETURN_IF_ERROR(c.Execute(kSchedule, Params().Ints(ids)).status());
+    GODWIT_RETURN_IF_ERROR(c.Execute(kSchedule, Params().Ints(ids).Time(now)).status());
     return std::ssize(ids);
   });
 }
@@ -197,13 +200,13 @@ absl::StatusOr<QueueMessageStatus> ShowQueued(db::Connection& connection, QueueI
 
 absl::StatusOr<int64_t> RetryQueued(db::Connection& connection, const QueueSelection& selection,
                                     absl::Time now) {
-  return Act(connection, selection,
+  return Act(connection, selection, now,
              [&](db::Connection& c, const Ids& ids) { return SetDue(c, ids, selection, now); });
 }
 
 absl::StatusOr<int64_t> HoldQueued(db::Connection& connection, const QueueSelection& selection,
                                    std::string_view reason) {
-  return Act(connection, selection, [&](db::Connection& c, const Ids& ids) {
+  return Act(connection, selection, absl::InfinitePast(), [&](db::Connection& c, const Ids& ids) {
     if (OnRecipients(selection)) return SetHold(c, ids, selection, true);
     return c.Execute(kHold, Params().Ints(ids).Text(reason)).status();
   });
@@ -211,7 +214,7 @@ absl::StatusOr<int64_t> HoldQueued(db::Connection& connection, const QueueSelect
 
 absl::StatusOr<int64_t> ReleaseQueued(db::Connection& connection, const QueueSelection& selection,
                                       absl::Time now) {
-  return Act(connection, selection, [&](db::Connection& c, const Ids& ids) -> absl::Status {
+  return Act(connection, selection, now, [&](db::Connection& c, const Ids& ids) -> absl::Status {
     GODWIT_RETURN_IF_ERROR(SetHold(c, ids, selection, false));
     GODWIT_RETURN_IF_ERROR(SetDue(c, ids, selection, now));
     return c.Execute(kRelease, Params().Ints(ids)).status();
@@ -221,7 +224,7 @@ absl::StatusOr<int64_t> ReleaseQueued(db::Connection& connection, const QueueSel
 absl::StatusOr<int64_t> FailQueued(db::Connection& connection, const QueueSelection& selection,
                                    std::string_view text, absl::Time now) {
   if (OnRecipients(selection)) return base::InvalidArgument("only whole messages are given up");
-  return Act(connection, selection, [&](db::Connection& c, const Ids& ids) -> absl::Status {
+  return Act(connection, selection, now, [&](db::Connection& c, const Ids& ids) -> absl::Status {
     GODWIT_RETURN_IF_ERROR(SetHold(c, ids, selection, false));
     GODWIT_RETURN_IF_ERROR(SetDue(c, ids, selection, now));
     return c.Execute(kGiveUp, Params().Ints(ids).Text(text)).status();
@@ -229,12 +232,14 @@ absl::StatusOr<int64_t> FailQueued(db::Connection& connection, const QueueSelect
 }
 
 absl::StatusOr<int64_t> DropQueued(db::Connection& connection, const QueueSelection& selection) {
-  return Act(connection, selection, [&](db::Connection& c, const Ids& ids) -> absl::Status {
-    if (!OnRecipients(selection)) return c.Execute(kRemove, Params().Ints(ids)).status();
-    GODWIT_RETURN_IF_ERROR(c.Execute(kDropRecipients, RecipientParams(ids, selection)).status());
-    GODWIT_ASSIGN_OR_RETURN(auto rows, c.Execute(kEmptied, Params().Ints(ids)));
-    return c.Execute(kRemove, Params().Ints(IdsOf(rows))).status();
-  });
+  return Act(connection, selection, absl::InfinitePast(),
+             [&](db::Connection& c, const Ids& ids) -> absl::Status {
+               if (!OnRecipients(selection)) return c.Execute(kRemove, Params().Ints(ids)).status();
+               GODWIT_RETURN_IF_ERROR(
+                   c.Execute(kDropRecipients, RecipientParams(ids, selection)).status());
+               GODWIT_ASSIGN_OR_RETURN(auto rows, c.Execute(kEmptied, Params().Ints(ids)));
+               return c.Execute(kRemove, Params().Ints(IdsOf(rows))).status();
+             });
 }
 
 }  // namespace godwit::store

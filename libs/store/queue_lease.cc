@@ -23,7 +23,7 @@ const db::Statement kRelease("queue_release_shards", Scope::kQueue, Access::kWri
   WHERE worker = $1 AND shard = ANY ($2::bigint[]))sql");
 
 const db::Statement kLeave("queue_leave", Scope::kQueue, Access::kWrite,
-                           "SELECT queue_leave($1, $2)");
+                           "SELECT queue_leave($1, $2, $3)");
 
 const db::Statement kRenew("queue_renew_claims", Scope::kQueue, Access::kWrite, R"sql(
   UPDATE queue_messages
@@ -39,6 +39,14 @@ const db::Statement kDue("queue_due", Scope::kQueue, Access::kRead, R"sql(
   WHERE (next_due, queue_id) > ($2, $3) AND next_due <= $4 AND shard = ANY ($1::bigint[])
     AND NOT hold AND (claim_worker IS NULL OR claim_expires_at <= clock_timestamp())
   ORDER BY next_due, queue_id LIMIT $5)sql");
+
+const db::Statement kQueued("queue_queued", Scope::kQueue, Access::kRead, R"sql(
+  SELECT )sql" GODWIT_QUEUE_ENVELOPE R"sql(, size, header_size, next_due, give_up,
+         claim_worker IS NOT NULL
+  FROM queue_messages
+  WHERE queue_id = ANY ($2) AND next_due <= $3 AND shard = ANY ($1::bigint[])
+    AND NOT hold AND (claim_worker IS NULL OR claim_expires_at <= clock_timestamp())
+  ORDER BY next_due, queue_id)sql");
 
 const db::Statement kTakeOver("queue_take_over_claims", Scope::kQueue, Access::kWrite, R"sql(
   UPDATE queue_messages SET claim_worker = NULL, claim_expires_at = NULL
@@ -144,9 +152,9 @@ absl::Status ReleaseShards(db::Connection& connection, WorkerId worker,
 }
 
 absl::Status LeaveQueue(db::Connection& connection, WorkerId worker,
-                        std::span<const int64_t> claims) {
+                        std::span<const int64_t> claims, absl::Time now) {
   return db::RetryAborted(connection, [&](db::Connection& c) {
-    return c.Execute(kLeave, Params().Int(ToInt(worker)).Ints(claims)).status();
+    return c.Execute(kLeave, Params().Int(ToInt(worker)).Ints(claims).Time(now)).status();
   });
 }
 
@@ -185,6 +193,22 @@ absl::StatusOr<DuePage> LoadDue(db::Connection& connection, std::span<const int6
   GODWIT_RETURN_IF_ERROR(TakeOver(connection, claimed, &page.messages));
   GODWIT_RETURN_IF_ERROR(FillRecipients(connection, until, &page.messages));
   return page;
+}
+
+absl::StatusOr<std::vector<DueMessage>> LoadQueued(db::Connection& connection,
+                                                   std::span<const int64_t> shards,
+                                                   std::span<const int64_t> ids, absl::Time until) {
+  GODWIT_ASSIGN_OR_RETURN(auto rows,
+                          connection.Execute(kQueued, Params().Ints(shards).Ints(ids).Time(until)));
+  std::vector<DueMessage> messages;
+  std::vector<int64_t> claimed;
+  for (db::Row row : rows) {
+    messages.push_back(MessageFrom(row));
+    if (row.Bool(kClaimedColumn)) claimed.push_back(row.Int(0));
+  }
+  GODWIT_RETURN_IF_ERROR(TakeOver(connection, claimed, &messages));
+  GODWIT_RETURN_IF_ERROR(FillRecipients(connection, until, &messages));
+  return messages;
 }
 
 absl::StatusOr<std::vector<int>> StillDue(db::Connection& connection, QueueId id) {

@@ -44,9 +44,10 @@ absl::StatusOr<QueueLeases> BeatQueue(db::Connection& connection, WorkerId worke
 // Gives up some shards, so that others get their share: nothing of them may be in work.
 absl::Status ReleaseShards(db::Connection& connection, WorkerId worker,
                            std::span<const int64_t> shards);
-// Gives up everything: the worker ends. `claims` are first attempts that it did not end.
+// Gives up everything: the worker ends. `claims` are first attempts that it did not end, which are
+// due at `now`.
 absl::Status LeaveQueue(db::Connection& connection, WorkerId worker,
-                        std::span<const int64_t> claims);
+                        std::span<const int64_t> claims, absl::Time now);
 
 // Prolongs claims on first attempts that take longer. Returns those that are still the worker's.
 absl::StatusOr<std::vector<QueueId>> RenewClaims(db::Connection& connection, WorkerId worker,
@@ -56,9 +57,9 @@ absl::StatusOr<std::vector<QueueId>> RenewClaims(db::Connection& connection, Wor
 // A recipient that is due.
 struct DueRecipient {
   int number = 0;
-  std::string local_part;
-  std::string domain;
-  std::string orcpt;
+  std::string local_part{};
+  std::string domain{};
+  std::string orcpt{};
   int notify = 0;
   int attempts = 0;
   bool delayed_dsn_sent = false;
@@ -93,6 +94,11 @@ struct DuePage {
 absl::StatusOr<DuePage> LoadDue(db::Connection& connection, std::span<const int64_t> shards,
                                 const DueCursor& from, absl::Time until, int limit,
                                 std::span<const int64_t> busy = {});
+
+// Of `ids`, those that LoadDue would give, in its order.
+absl::StatusOr<std::vector<DueMessage>> LoadQueued(db::Connection& connection,
+                                                   std::span<const int64_t> shards,
+                                                   std::span<const int64_t> ids, absl::Time until);
 
 // The recipients of a message that may be attempted still, ascending; none when it is gone, held or
 // given up. What waited in memory for a while is asked for again before its dialogue begins.

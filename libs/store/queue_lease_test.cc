@@ -24,7 +24,7 @@ TEST_CASE_METHOD(QueueFixture, "Shards go to the living, in fair shares",
   CHECK(Beat(kBen).shards.size() == 128);
   CHECK(Beat(kAnn).shards.size() == 128);
   // Ben leaves: all is Ann's at her next beat.
-  MustOk(LeaveQueue(*connection, kBen, {}));
+  MustOk(LeaveQueue(*connection, kBen, {}, now));
   ann = Beat(kAnn);
   CHECK(ann.shards.size() == 256);
   CHECK(Count("queue_workers") == "1");
@@ -130,8 +130,27 @@ TEST_CASE_METHOD(QueueFixture, "A claim keeps others away until it ends",
   }
   SECTION("its owner leaves in order") {
     Enqueue(message, kAnn);
-    MustOk(LeaveQueue(*connection, kAnn, std::vector<int64_t>{ToInt(message.id)}));
-    CHECK(Load(Beat(kBen)).messages.size() == 1);
+    const absl::Time left = now + absl::Minutes(10);
+    MustOk(LeaveQueue(*connection, kAnn, std::vector<int64_t>{ToInt(message.id)}, left));
+    // It is due when it is left, not when it was enqueued: a worker that is at work looks there.
+    const DueCursor behind{left - absl::Seconds(1), QueueId::kNone};
+    CHECK(Load(Beat(kBen), left, 10, behind).messages.size() == 1);
+  }
+  SECTION("its owner has no room for it") {
+    Enqueue(message, kAnn);
+    AttemptRecord none;
+    none.id = message.id;
+    none.at = later;
+    CHECK(Record(none, kAnn).pending == 1);
+    const DueCursor behind{later - absl::Seconds(1), QueueId::kNone};
+    CHECK(Load(Beat(kBen), later, 10, behind).messages.size() == 1);
+  }
+  SECTION("an operator releases it after its owner died") {
+    Enqueue(message, kAnn, absl::ZeroDuration());
+    CHECK(Must(HoldQueued(*connection, {.ids = {message.id}}, "")) == 1);
+    CHECK(Must(ReleaseQueued(*connection, {.ids = {message.id}}, later)) == 1);
+    const DueCursor behind{later - absl::Seconds(1), QueueId::kNone};
+    CHECK(Load(Beat(kBen), later, 10, behind).messages.size() == 1);
   }
   SECTION("an attempt in parts keeps its claim to the last") {
     NewQueueMessage pair = Message("claimed-pair", 2);
@@ -202,6 +221,29 @@ TEST_CASE_METHOD(QueueFixture, "The schedule is read by pages", "[store][queue][
   const QueueDepth depth = Must(MeasureQueue(*connection, Numbers(leases)));
   CHECK(depth.messages == 25);
   CHECK(depth.oldest == now - absl::Seconds(4));
+}
+
+TEST_CASE_METHOD(QueueFixture, "What was put aside is loaded by its ids",
+                 "[store][queue][integration]") {
+  std::vector<int64_t> ids;
+  for (int i = 0; i < 6; ++i) {
+    NewQueueMessage message = Message("aside-" + std::to_string(i));
+    message.envelope.enqueued_at = now + absl::Seconds(i);
+    message.claim = i == 5;
+    Enqueue(message, kAnn);
+    ids.push_back(ToInt(message.id));
+  }
+  const std::vector<int64_t> shards = Numbers(Beat(kAnn));
+  Must(HoldQueued(*connection, {.ids = {QueueId{ids[2]}}}, ""));
+  std::vector<int64_t> asked(ids.rbegin(), ids.rend());
+  asked.push_back(1);  // there is none
+  const auto found = Must(LoadQueued(*connection, shards, asked, now + absl::Seconds(3)));
+  REQUIRE(found.size() == 3);
+  CHECK(ToInt(found[0].id) == ids[0]);
+  CHECK(ToInt(found[1].id) == ids[1]);
+  CHECK(ToInt(found[2].id) == ids[3]);
+  CHECK(found[0].recipients.size() == 1);
+  CHECK(Must(LoadQueued(*connection, {}, ids, now + absl::Seconds(3))).empty());
 }
 
 // A worker as the daemon has it: beats, loads, delivers, records; now and then it sleeps over its

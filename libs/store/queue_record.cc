@@ -20,9 +20,9 @@ const db::Statement kRecord("queue_record", Scope::kQueue, Access::kWrite, R"sql
   SELECT message, code, pending
   FROM queue_record($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12))sql");
 
-std::string_view StateName(RecipientState state) {
-  switch (state) {
-    case RecipientState::kPending: return "pending";
+std::string_view StateName(const RecipientRecord& record) {
+  switch (record.state) {
+    case RecipientState::kPending: return record.counted ? "pending" : "again";
     case RecipientState::kDelivered: return "delivered";
     case RecipientState::kFailed: return "failed";
   }
@@ -55,7 +55,7 @@ Params ToParams(const Records& records, WorkerId worker) {
     for (const RecipientRecord& recipient : record->recipients) {
       message.push_back(std::ssize(id));
       number.push_back(recipient.number);
-      state.push_back(StateName(recipient.state));
+      state.push_back(StateName(recipient));
       next.push_back(recipient.next_attempt);
       reply.push_back(CleanReply(recipient.reply));
       site.push_back(recipient.site);
@@ -117,12 +117,19 @@ absl::StatusOr<std::vector<RecordResult>> RecordGroup(db::Connection& connection
     std::vector<RecordResult> results(records.size());
     GODWIT_RETURN_IF_ERROR(WriteInRounds(c, records, worker, &results));
     std::vector<const NewQueueMessage*> notices;
+    std::vector<size_t> whose;
     for (size_t i = 0; i < records.size(); ++i) {
       if (results[i].code != RecordCode::kWritten) continue;
-      for (const NewQueueMessage& notice : records[i]->notices) notices.push_back(&notice);
+      for (const NewQueueMessage& notice : records[i]->notices) {
+        notices.push_back(&notice);
+        whose.push_back(i);
+      }
     }
     if (notices.empty()) return results;
     GODWIT_ASSIGN_OR_RETURN(const auto enqueued, EnqueueGroup(c, notices, options));
+    for (size_t i = 0; i < enqueued.size(); ++i) {
+      if (enqueued[i].id != notices[i]->id) ++results[whose[i]].notices_lost;
+    }
     return results;
   });
 }

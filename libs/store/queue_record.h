@@ -28,6 +28,8 @@ struct RecipientRecord {
   std::string reply;              // of the server, or what was wrong; for people, cut at kMaxReply
   std::string site;               // the host that was spoken to
   bool delayed_dsn_sent = false;  // its sender is told of the delay now
+  // False, of one that stays pending: he was not asked for, it was no attempt of his.
+  bool counted = true;
 };
 inline constexpr size_t kMaxReply = 1000;
 
@@ -49,6 +51,9 @@ enum class RecordCode {
 struct RecordResult {
   RecordCode code = RecordCode::kWritten;
   int pending = 0;  // recipients that are left; with none the message is gone
+  // Notices of a record that is written whose keys belong to other messages: they are not enqueued,
+  // which is a fault of the caller's.
+  int notices_lost = 0;
 };
 
 // All in one transaction. Two records of one message may be in a group.

@@ -180,6 +180,16 @@ TEST_CASE_METHOD(QueueFixture, "A notice is enqueued with the outcome, once, or 
   CHECK(Record(record, kAnn).code == RecordCode::kGone);
   CHECK(Count("queue_messages") == "1");
 
+  SECTION("a notice whose key is another message's is told of") {
+    NewQueueMessage other = Message("other");
+    Enqueue(other);
+    AttemptRecord record2 =
+        Outcome(other.id, EpochOf(Beat(kAnn), other.id), RecipientState::kFailed);
+    record2.notices.push_back(Message("notice-of-bounced"));
+    const RecordResult result = Record(record2, kAnn);
+    CHECK(result.code == RecordCode::kWritten);
+    CHECK(result.notices_lost == 1);
+  }
   SECTION("a notice that can not be taken undoes the outcome") {
     NewQueueMessage other = Message("other");
     Enqueue(other);
@@ -213,6 +223,8 @@ TEST_CASE_METHOD(QueueFixture, "A message of the future waits", "[store][queue][
   const QueueLeases leases = Beat(kAnn);
   CHECK(Load(leases, now + absl::Hours(2)).messages.empty());
   CHECK(Load(leases, now + absl::Hours(3)).messages.size() == 1);
+  CHECK(Must(RetryQueued(*connection, {.ids = {message.id}}, now)) == 1);
+  CHECK(Load(leases, now + absl::Hours(2)).messages.empty());
   CHECK(Must(ReleaseQueued(*connection, {.ids = {message.id}}, now)) == 1);
   CHECK(Load(leases).messages.size() == 1);
 }
@@ -264,6 +276,37 @@ TEST_CASE_METHOD(QueueFixture, "An operator holds, releases, retries, gives up a
     CHECK(Load(leases).messages.at(0).give_up == "not wanted");
     CHECK(Must(StillDue(*connection, message.id)).empty());
     CHECK_FALSE(FailQueued(*connection, {.recipient = "x"}, "", now).ok());
+  }
+  // Workers look at what has become due: what an operator made due at a time that was over waited
+  // for their look at everything, which is every five minutes.
+  SECTION("what was due long ago is due now, not then") {
+    const absl::Time later = now + absl::Hours(2);
+    const DueCursor behind{later - absl::Seconds(1), QueueId::kNone};
+    CHECK(Must(HoldQueued(*connection, whole, "review")) == 1);
+    CHECK(Must(ReleaseQueued(*connection, whole, later)) == 1);
+    CHECK(Load(leases, later, 10, behind).messages.at(0).recipients.size() == 2);
+    const absl::Time last = later + absl::Hours(1);
+    CHECK(Must(FailQueued(*connection, whole, "", last)) == 1);
+    CHECK(Load(leases, last, 10, {last - absl::Seconds(1), QueueId::kNone}).messages.size() == 1);
+  }
+  // Its next attempt was hours away, and only then the sender was told.
+  SECTION("give up during an attempt") {
+    CHECK(Must(FailQueued(*connection, whole, "not wanted", now)) == 1);
+    AttemptRecord under_way = Outcome(message.id, epoch, RecipientState::kPending);
+    under_way.recipients[0].next_attempt = now + absl::Hours(4);
+    CHECK(Record(under_way, kAnn).pending == 2);
+    CHECK(Load(leases).messages.at(0).recipients.size() == 2);
+  }
+  SECTION("who was not asked for has made no attempt") {
+    AttemptRecord parts = Outcome(message.id, epoch, RecipientState::kPending);
+    parts.recipients[0].counted = false;
+    parts.recipients[0].next_attempt = now;
+    CHECK(Record(parts, kAnn).pending == 2);
+    const auto status = Must(ShowQueued(*connection, message.id));
+    CHECK(status.recipients.at(0).attempts == 0);
+    CHECK(status.recipients.at(0).state == "pending");
+    CHECK(status.recipients.at(0).last_reply == "reply");
+    CHECK(Load(leases).messages.at(0).recipients.size() == 2);
   }
   SECTION("drop") {
     CHECK(Must(DropQueued(*connection, whole)) == 1);

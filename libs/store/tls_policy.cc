@@ -17,11 +17,11 @@ using db::Params;
 using db::Scope;
 
 const db::Statement kFind("sts_find", Scope::kDirectory, Access::kRead, R"sql(
-  SELECT record_id, mode, mx, max_age_seconds, fetched_at, used_at < $2 - interval '1 hour'
-  FROM sts_policies WHERE domain = $1)sql");
+  SELECT record_id, mode, mx, max_age_seconds, fetched_at FROM sts_policies WHERE domain = $1)sql");
 
-const db::Statement kUse("sts_use", Scope::kDirectory, Access::kWrite,
-                         "UPDATE sts_policies SET used_at = $2 WHERE domain = $1");
+const db::Statement kUse("sts_use", Scope::kDirectory, Access::kWrite, R"sql(
+  UPDATE sts_policies SET used_at = $2
+  WHERE domain = $1 AND used_at < $2 - interval '6 hours')sql");
 
 const db::Statement kPut("sts_put", Scope::kDirectory, Access::kWrite, R"sql(
   INSERT INTO sts_policies (domain, record_id, mode, mx, max_age_seconds, fetched_at, expires_at,
@@ -33,11 +33,14 @@ const db::Statement kPut("sts_put", Scope::kDirectory, Access::kWrite, R"sql(
   WHERE sts_policies.fetched_at <= excluded.fetched_at)sql");
 
 // The first condition is the widest, and has the index.
-const db::Statement kDue("sts_due", Scope::kDirectory, Access::kRead, R"sql(
-  SELECT domain FROM sts_policies
-  WHERE fetched_at + least(interval '1 day', max_age_seconds * interval '0.5 second') <= $1
-    AND expires_at > $1 AND used_at > $1 - interval '30 days'
-  ORDER BY fetched_at LIMIT $2)sql");
+const db::Statement kTakeDue("sts_take_due", Scope::kDirectory, Access::kWrite, R"sql(
+  UPDATE sts_policies SET tried_at = $1 WHERE domain IN (
+    SELECT domain FROM sts_policies
+    WHERE fetched_at + least(interval '1 day', max_age_seconds * interval '0.5 second') <= $1
+      AND expires_at > $1 AND used_at > $1 - interval '30 days'
+      AND tried_at <= $1 - interval '1 hour'
+    ORDER BY greatest(fetched_at, tried_at) LIMIT $2 FOR UPDATE SKIP LOCKED)
+  RETURNING domain)sql");
 
 const db::Statement kSeen("tls_policies_add", Scope::kDirectory, Access::kWrite, R"sql(
   INSERT INTO tls_policies_seen (day, domain, policy_key, policy_type, policy, mx_patterns)
@@ -127,9 +130,9 @@ absl::Status AddCounts(db::Connection& connection, const std::vector<TlsOutcome>
 }  // namespace
 
 absl::StatusOr<std::optional<StsPolicy>> FindStsPolicy(db::Connection& connection,
-                                                       std::string_view domain, absl::Time now) {
+                                                       std::string_view domain) {
   Params params;
-  params.Text(domain).Time(now);
+  params.Text(domain);
   GODWIT_ASSIGN_OR_RETURN(auto rows, connection.Execute(kFind, params));
   if (rows.empty()) return std::optional<StsPolicy>();
   const db::Row row = rows[0];
@@ -140,8 +143,14 @@ absl::StatusOr<std::optional<StsPolicy>> FindStsPolicy(db::Connection& connectio
   policy.mx = row.Texts(2);
   policy.max_age = absl::Seconds(row.Int(3));
   policy.fetched = row.Time(4);
-  if (row.Bool(5)) GODWIT_RETURN_IF_ERROR(connection.Execute(kUse, params).status());
   return std::optional(std::move(policy));
+}
+
+absl::Status MarkStsPolicyUsed(db::Connection& connection, std::string_view domain,
+                               absl::Time now) {
+  Params params;
+  params.Text(domain).Time(now);
+  return connection.Execute(kUse, params).status();
 }
 
 absl::Status PutStsPolicy(db::Connection& connection, const StsPolicy& policy, absl::Time now) {
@@ -152,11 +161,11 @@ absl::Status PutStsPolicy(db::Connection& connection, const StsPolicy& policy, a
   return connection.Execute(kPut, params).status();
 }
 
-absl::StatusOr<std::vector<std::string>> DueStsPolicies(db::Connection& connection, absl::Time now,
-                                                        int most) {
+absl::StatusOr<std::vector<std::string>> TakeDueStsPolicies(db::Connection& connection,
+                                                            absl::Time now, int most) {
   Params params;
   params.Time(now).Int(most);
-  GODWIT_ASSIGN_OR_RETURN(auto rows, connection.Execute(kDue, params));
+  GODWIT_ASSIGN_OR_RETURN(auto rows, connection.Execute(kTakeDue, params));
   std::vector<std::string> domains;
   for (db::Row row : rows) domains.emplace_back(row.Text(0));
   return domains;

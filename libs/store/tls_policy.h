@@ -25,17 +25,20 @@ struct StsPolicy {
   friend bool operator==(const StsPolicy&, const StsPolicy&) = default;
 };
 
-// Expired ones included; nullopt where none is kept. Marks it as used, at most hourly.
+// Expired ones included; nullopt where none is kept.
 absl::StatusOr<std::optional<StsPolicy>> FindStsPolicy(db::Connection& connection,
-                                                       std::string_view domain, absl::Time now);
+                                                       std::string_view domain);
+// Mail goes there: the policy is worth renewing. Writes at most every six hours.
+absl::Status MarkStsPolicyUsed(db::Connection& connection, std::string_view domain, absl::Time now);
 
 // Of two that were fetched for one domain the younger stays.
 absl::Status PutStsPolicy(db::Connection& connection, const StsPolicy& policy, absl::Time now);
 
 // Domains whose policy was used in the last 30 days and is due to be looked at again: fetched a day
-// ago or half of its life (RFC 8461 §3.3), not expired. The oldest first.
-absl::StatusOr<std::vector<std::string>> DueStsPolicies(db::Connection& connection, absl::Time now,
-                                                        int most);
+// ago or half of its life (RFC 8461 §3.3), not expired, not taken within the last hour. Whom nobody
+// looked at for the longest time first. Takes them: the next call, of any replica, gives others.
+absl::StatusOr<std::vector<std::string>> TakeDueStsPolicies(db::Connection& connection,
+                                                            absl::Time now, int most);
 
 // One line of a report: the policy, the outcome, and how many sessions had it.
 struct TlsOutcome {

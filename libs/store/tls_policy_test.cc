@@ -13,10 +13,10 @@ StsPolicy Policy(std::string domain, absl::Time fetched) {
 TEST_CASE_METHOD(StoreFixture, "MTA-STS policies are kept, and the younger wins",
                  "[store][integration]") {
   auto c = database.Connect("godwit_tls_policy");
-  CHECK(!Must(FindStsPolicy(*c, "x.example", now)));
+  CHECK(!Must(FindStsPolicy(*c, "x.example")));
   StsPolicy policy = Policy("x.example", now);
   MustOk(PutStsPolicy(*c, policy, now));
-  CHECK(Must(FindStsPolicy(*c, "x.example", now)) == policy);
+  CHECK(Must(FindStsPolicy(*c, "x.example")) == policy);
 
   StsPolicy younger = policy;
   younger.record_id = "two";
@@ -24,11 +24,14 @@ TEST_CASE_METHOD(StoreFixture, "MTA-STS policies are kept, and the younger wins"
   MustOk(PutStsPolicy(*c, younger, now));
   // A slow replica comes late with what it fetched before.
   MustOk(PutStsPolicy(*c, policy, now));
-  CHECK(Must(FindStsPolicy(*c, "x.example", now)) == younger);
-  // Reading marks it as used.
-  Must(FindStsPolicy(*c, "x.example", now + absl::Hours(3)));
-  CHECK(database.Ask("SELECT extract(epoch FROM used_at)::bigint FROM sts_policies") ==
-        std::to_string(absl::ToUnixSeconds(now + absl::Hours(3))));
+  CHECK(Must(FindStsPolicy(*c, "x.example")) == younger);
+  const auto used = [&] {
+    return database.Ask("SELECT extract(epoch FROM used_at)::bigint FROM sts_policies");
+  };
+  MustOk(MarkStsPolicyUsed(*c, "x.example", now + absl::Hours(3)));
+  CHECK(used() == std::to_string(absl::ToUnixSeconds(now)));
+  MustOk(MarkStsPolicyUsed(*c, "x.example", now + absl::Hours(7)));
+  CHECK(used() == std::to_string(absl::ToUnixSeconds(now + absl::Hours(7))));
 }
 
 TEST_CASE_METHOD(StoreFixture, "Policies in use are due after a day or half their life",
@@ -40,14 +43,31 @@ TEST_CASE_METHOD(StoreFixture, "Policies in use are due after a day or half thei
   MustOk(PutStsPolicy(*c, Policy("long.example", now + absl::Minutes(1)), now));
   MustOk(PutStsPolicy(*c, Policy("unused.example", now), now - absl::Hours(24 * 31)));
   using Domains = std::vector<std::string>;
-  CHECK(Must(DueStsPolicies(*c, now + absl::Minutes(59), 10)).empty());
-  CHECK(Must(DueStsPolicies(*c, now + absl::Minutes(61), 10)) == Domains{"brief.example"});
-  CHECK(Must(DueStsPolicies(*c, now + absl::Hours(25), 10)) == Domains{"long.example"});
-  CHECK(Must(DueStsPolicies(*c, now + absl::Hours(25), 0)).empty());
+  CHECK(Must(TakeDueStsPolicies(*c, now + absl::Minutes(59), 10)).empty());
+  CHECK(Must(TakeDueStsPolicies(*c, now + absl::Minutes(61), 10)) == Domains{"brief.example"});
+  CHECK(Must(TakeDueStsPolicies(*c, now + absl::Hours(25), 0)).empty());
+  CHECK(Must(TakeDueStsPolicies(*c, now + absl::Hours(25), 10)) == Domains{"long.example"});
 
   CHECK(Must(SweepTlsPolicy(*c, now + absl::Hours(25), now, 10)) == 0);
   CHECK(Must(SweepTlsPolicy(*c, now + absl::Hours(27), now, 10)) == 1);
-  CHECK(!Must(FindStsPolicy(*c, "brief.example", now)));
+  CHECK(!Must(FindStsPolicy(*c, "brief.example")));
+}
+
+// Two hundred domains with dead servers kept all others from being renewed.
+TEST_CASE_METHOD(StoreFixture, "Whom a renewal was tried for waits behind the others",
+                 "[store][integration]") {
+  auto c = database.Connect("godwit_tls_policy");
+  for (int i = 0; i < 3; ++i) {
+    MustOk(PutStsPolicy(*c, Policy("d" + std::to_string(i) + ".example", now + absl::Minutes(i)),
+                        now));
+  }
+  using Domains = std::vector<std::string>;
+  const absl::Time then = now + absl::Hours(25);
+  CHECK(Must(TakeDueStsPolicies(*c, then, 1)) == Domains{"d0.example"});
+  CHECK(Must(TakeDueStsPolicies(*c, then, 1)) == Domains{"d1.example"});
+  CHECK(Must(TakeDueStsPolicies(*c, then, 1)) == Domains{"d2.example"});
+  CHECK(Must(TakeDueStsPolicies(*c, then + absl::Minutes(59), 1)).empty());
+  CHECK(Must(TakeDueStsPolicies(*c, then + absl::Minutes(61), 9)).size() == 3);
 }
 
 TEST_CASE_METHOD(StoreFixture, "Outcomes are added up by day, policy and circumstance",

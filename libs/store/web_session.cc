@@ -10,10 +10,11 @@ using db::Params;
 using db::Scope;
 
 const db::Statement kAdd("web_session_add", Scope::kOneAccount, Access::kWrite,
-                         "SELECT add_web_session($1, $2, $3, $4, $5, $6, $7, $8)");
+                         "SELECT add_web_session($1, $2, $3, $4, c.created_at, $5, $6, $7) "
+                         "FROM credentials c WHERE c.account_id = $1 AND c.credential_id = $4");
 
 const db::Statement kFind("web_session_find", Scope::kOneAccount, Access::kRead, R"sql(
-  SELECT s.address, s.credential_id, s.credential_at, s.created_at, s.expires_at
+  SELECT s.address, s.credential_id, s.created_at, s.expires_at
   FROM web_sessions s
   JOIN accounts a ON a.account_id = $1 AND NOT a.disabled
   JOIN credentials c ON c.account_id = $1 AND c.credential_id = s.credential_id
@@ -49,10 +50,12 @@ Params Key(AccountId account, std::string_view token_hash) {
 
 absl::Status AddWebSession(db::Connection& connection, const WebSession& session) {
   Params params = Key(session.account, session.token_hash);
-  params.Text(session.address).Int(session.credential).Time(session.credential_at);
-  params.Time(session.created).Time(session.expires).Int(kMaxWebSessions);
-  return db::RetryAborted(connection,
-                          [&](db::Connection& c) { return c.Execute(kAdd, params).status(); });
+  params.Text(session.address).Int(session.credential).Time(session.created);
+  params.Time(session.expires).Int(kMaxWebSessions);
+  return db::RetryAborted(connection, [&](db::Connection& c) -> absl::Status {
+    GODWIT_ASSIGN_OR_RETURN(auto rows, c.Execute(kAdd, params));
+    return rows.empty() ? base::NotFound("no such credential") : absl::OkStatus();
+  });
 }
 
 absl::StatusOr<std::optional<WebSession>> FindWebSession(db::Connection& connection,
@@ -69,9 +72,8 @@ absl::StatusOr<std::optional<WebSession>> FindWebSession(db::Connection& connect
   session.token_hash = token_hash;
   session.address = row.Text(0);
   session.credential = row.Int(1);
-  session.credential_at = row.Time(2);
-  session.created = row.Time(3);
-  session.expires = row.Time(4);
+  session.created = row.Time(2);
+  session.expires = row.Time(3);
   return std::optional<WebSession>(std::move(session));
 }
 

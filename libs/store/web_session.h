@@ -22,7 +22,6 @@ struct WebSession {
   std::string token_hash;
   std::string address;
   int64_t credential = 0;
-  absl::Time credential_at;
   absl::Time created;
   absl::Time expires;
 };
@@ -30,7 +29,7 @@ struct WebSession {
 // Of one account; the oldest one goes when there are more.
 inline constexpr int kMaxWebSessions = 100;
 
-// NotFound when the account is gone.
+// NotFound when the account is gone, or the credential.
 absl::Status AddWebSession(db::Connection& connection, const WebSession& session);
 
 // Nothing when there is none, or none any more at `now`.

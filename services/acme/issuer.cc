@@ -20,6 +20,9 @@ constexpr char kRpcAuthority[] = "rpc";
 // Before now, for peers whose clock is slow; at most a tenth of the lifetime.
 constexpr absl::Duration kBackdate = absl::Minutes(5);
 constexpr absl::Duration kRetryAfter = absl::Minutes(1);
+// While a configuration with other names is rolled out, old and new replicas would issue against
+// each other.
+constexpr absl::Duration kRenameAfter = absl::Minutes(10);
 
 absl::Duration LifetimeOf(const Policy& policy, const Wanted& wanted) {
   if (wanted.kind == CertificateKind::kPublic) return policy.public_lifetime;
@@ -43,7 +46,8 @@ bool IsDue(const Wanted& wanted, const Certificate* have, const std::string& aut
            absl::Time now) {
   if (have == nullptr) return true;
   if (have->last_error_at && now < *have->last_error_at + kRetryAfter) return false;
-  return now >= have->renew_at || have->names != wanted.names ||
+  const bool renamed = have->names != wanted.names && now >= have->not_before + kRenameAfter;
+  return now >= have->renew_at || renamed ||
          !x509::CheckIssuer(have->chain_pem, authority_pem).ok();
 }
 

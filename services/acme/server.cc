@@ -78,6 +78,7 @@ base::Task<void> Server::RefreshForEver() {
     absl::Status status = co_await RefreshOnce();
     if (status.ok()) continue;
     metrics_.failures.At({"database"}).Add();
+    Measure(*board_.current());  // time goes on
     obs::Log(obs::Level::kWarning, "certificates not looked at", {{"status", status}});
   }
 }
@@ -90,7 +91,13 @@ void Server::Publish(Outcome outcome) {
              "certificates renewed",
              {{"issued", outcome.issued.size()}, {"failed", outcome.failed.size()}});
   }
-  const Snapshot& snapshot = *outcome.snapshot;
+  Measure(*outcome.snapshot);
+  if (outcome.snapshot == board_.current()) return;
+  KeepOwn(*outcome.snapshot);
+  board_.Publish(std::move(outcome.snapshot));
+}
+
+void Server::Measure(const Snapshot& snapshot) {
   const absl::Time now = context_->clock->Now();
   for (const auto kind : {store::CertificateKind::kPublic, store::CertificateKind::kRpc}) {
     int count = 0;
@@ -104,9 +111,6 @@ void Server::Publish(Outcome outcome) {
     if (count > 0) metrics_.expiry.At({KindName(kind)}).Set(absl::ToDoubleSeconds(soonest - now));
   }
   metrics_.expiry.At({"authority"}).Set(absl::ToDoubleSeconds(snapshot.authorities_end - now));
-  if (outcome.snapshot == board_.current()) return;
-  KeepOwn(snapshot);
-  board_.Publish(std::move(outcome.snapshot));
 }
 
 void Server::KeepOwn(const Snapshot& snapshot) {

@@ -37,6 +37,7 @@ class Server : public runtime::Service {
   // Looks at the table, makes and renews, publishes.
   base::Task<absl::Status> RefreshOnce();
   base::Task<void> RefreshForEver();
+  void Measure(const Snapshot& snapshot);
   void Publish(Outcome outcome);
   // Our own certificate, as every other daemon's, but without a Watch.
   void KeepOwn(const Snapshot& snapshot);

@@ -1,6 +1,5 @@
 #include "services/auth-verifier/lookups.h"
 
-#include <algorithm>
 #include <utility>
 
 namespace godwit::auth_verifier {
@@ -22,6 +21,7 @@ void Lookups::Ask(const std::vector<base::DnsQuestion>& questions) {
 
 base::Task<void> Lookups::Fetch(std::shared_ptr<Lookups> self, base::DnsQuestion question) {
   base::DnsAnswer answer = co_await self->resolver_->Resolve(question);
+  self->any_failed_ = self->any_failed_ || answer.outcome == base::DnsOutcome::kTempFail;
   self->in_flight_.erase(question);
   self->answers_.emplace(std::move(question), std::move(answer));
   if (self->in_flight_.empty()) self->idle_.Set(true);
@@ -33,12 +33,6 @@ base::Task<void> Lookups::Settle() {
     base::Completion<bool> idle = idle_;
     co_await idle;
   }
-}
-
-bool Lookups::all_failed() const {
-  return !answers_.empty() && std::all_of(answers_.begin(), answers_.end(), [](const auto& entry) {
-    return entry.second.outcome == base::DnsOutcome::kTempFail;
-  });
 }
 
 }  // namespace godwit::auth_verifier

@@ -36,8 +36,8 @@ class Lookups : public std::enable_shared_from_this<Lookups> {
   const base::DnsAnswers& answers() const { return answers_; }
   // Grows with every answer.
   size_t generation() const { return answers_.size(); }
-  // Something was asked and every answer is a temporary failure.
-  bool all_failed() const;
+  // Something got a temporary failure from the resolver.
+  bool any_failed() const { return any_failed_; }
 
  private:
   static base::Task<void> Fetch(std::shared_ptr<Lookups> self, base::DnsQuestion question);
@@ -46,6 +46,7 @@ class Lookups : public std::enable_shared_from_this<Lookups> {
   size_t questions_left_;
   base::DnsAnswers answers_;
   std::set<base::DnsQuestion> in_flight_;
+  bool any_failed_ = false;
   base::Completion<bool> idle_;
 };
 

@@ -8,13 +8,13 @@
 
 namespace godwit::auth_verifier {
 
-MessageCheck::MessageCheck(dns::Resolver* resolver, const base::Clock* clock, CheckLimits limits,
+MessageCheck::MessageCheck(CheckResolvers resolvers, const base::Clock* clock, CheckLimits limits,
                            mailauth::Options options, mailauth::Envelope envelope)
-    : resolver_(resolver),
+    : resolvers_(resolvers),
       clock_(clock),
       limits_(limits),
       verifier_(std::move(options), std::move(envelope)),
-      lookups_(std::make_shared<Lookups>(resolver, limits.dns_questions)) {
+      lookups_(std::make_shared<Lookups>(resolvers.cached, limits.dns_questions)) {
   lookups_->Ask(verifier_.Questions());
 }
 
@@ -36,9 +36,9 @@ base::Task<absl::StatusOr<mailauth::Verdict>> MessageCheck::Finish() {
   const absl::Duration end = clock_->Monotonic() + limits_.dns_time;
   while (true) {
     co_await lookups_->Settle();
-    if (lookups_->all_failed()) {
-      const bool answers = co_await ResolverAnswers();
-      if (!answers) co_return base::Unavailable("no DNS server answers");
+    if (lookups_->any_failed() && !resolver_answered_) {
+      resolver_answered_ = co_await ResolverAnswers();
+      if (!resolver_answered_) co_return base::Unavailable("no DNS server answers");
     }
     auto step = verifier_.Finish(lookups_->answers());
     if (auto* verdict = std::get_if<mailauth::Verdict>(&step)) co_return std::move(*verdict);
@@ -47,9 +47,10 @@ base::Task<absl::StatusOr<mailauth::Verdict>> MessageCheck::Finish() {
   }
 }
 
-// A root name server that can't be named means that the fault is ours, not a domain's.
+// A root name server that can't be named means that the fault is ours, not a domain's. Not from the
+// cache, which knows the root for days.
 base::Task<bool> MessageCheck::ResolverAnswers() {
-  base::DnsAnswer root = co_await resolver_->Resolve({"", base::DnsType::kNs});
+  base::DnsAnswer root = co_await resolvers_.uncached->Resolve({"", base::DnsType::kNs});
   co_return root.outcome != base::DnsOutcome::kTempFail;
 }
 

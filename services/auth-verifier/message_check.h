@@ -3,7 +3,7 @@
 // MessageCheck: one message on its way through auth-verifier. It joins the pure verification of
 // libs/mailauth with DNS, which is asked while the bytes still come.
 //
-//   MessageCheck check(resolver, limits, options, envelope);
+//   MessageCheck check(resolvers, clock, limits, options, envelope);
 //   check.Feed(bytes);                                    // any number of times
 //   absl::StatusOr<mailauth::Verdict> verdict = co_await check.Finish();
 //
@@ -27,9 +27,15 @@ struct CheckLimits {
   absl::Duration dns_time = absl::Seconds(15);  // after the last byte
 };
 
+struct CheckResolvers {
+  dns::Resolver* cached = nullptr;
+  // The same servers without a cache, to see whether they answer at all.
+  dns::Resolver* uncached = nullptr;
+};
+
 class MessageCheck {
  public:
-  MessageCheck(dns::Resolver* resolver, const base::Clock* clock, CheckLimits limits,
+  MessageCheck(CheckResolvers resolvers, const base::Clock* clock, CheckLimits limits,
                mailauth::Options options, mailauth::Envelope envelope);
 
   void Feed(std::string_view bytes);
@@ -45,13 +51,14 @@ class MessageCheck {
   void AskMore();
   base::Task<bool> ResolverAnswers();
 
-  dns::Resolver* resolver_;
+  const CheckResolvers resolvers_;
   const base::Clock* clock_;
   CheckLimits limits_;
   mailauth::MessageVerifier verifier_;
   std::shared_ptr<Lookups> lookups_;
   size_t asked_at_ = 0;
   bool asked_header_ = false;
+  bool resolver_answered_ = false;
 };
 
 }  // namespace godwit::auth_verifier

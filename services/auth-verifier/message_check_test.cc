@@ -28,18 +28,22 @@ class FailingResolver : public dns::Resolver {
   }
 };
 
-base::Task<absl::StatusOr<mailauth::Verdict>> Check(dns::Resolver* resolver, CheckLimits limits) {
+base::Task<absl::StatusOr<mailauth::Verdict>> Check(CheckResolvers resolvers, CheckLimits limits) {
   static testing::FakeClock clock;
   mailauth::Options options;
   options.authserv_id = "mx.example.net";
   options.now = clock.Now();
-  MessageCheck check(resolver, &clock, limits, options,
+  MessageCheck check(resolvers, &clock, limits, options,
                      {.ip = *base::IpAddress::Parse("192.0.2.1"),
                       .helo = "mail.example.org",
                       .mail_from = "ann@example.org"});
   check.Feed(kMessage);
   auto verdict = co_await check.Finish();
   co_return verdict;
+}
+
+base::Task<absl::StatusOr<mailauth::Verdict>> Check(dns::Resolver* resolver, CheckLimits limits) {
+  return Check(CheckResolvers{resolver, resolver}, limits);
 }
 
 TEST_CASE("A message gets its verdict from the answers of DNS", "[auth-verifier][unit]") {
@@ -60,6 +64,24 @@ TEST_CASE("Without a DNS server that answers there is no verdict", "[auth-verifi
   FailingResolver resolver;
   auto verdict = base::RunBlocking(Check(&resolver, {}));
   CHECK(verdict.status().code() == absl::StatusCode::kUnavailable);
+}
+
+// The cache answered for the root's servers for six days, so an outage of our own resolver looked
+// like names that fail, one after the other, and a part of what was known let mail be judged by the
+// rest.
+TEST_CASE("A resolver of ours that is unreachable is seen through what the cache knows",
+          "[auth-verifier][unit]") {
+  testing::FakeResolver cached(R"(
+    _dmarc.example.org. TXT "v=DMARC1; p=none"
+    example.org. TEMPFAIL
+  )");
+  FailingResolver network;
+  auto verdict = base::RunBlocking(Check({&cached, &network}, {}));
+  CHECK(verdict.status().code() == absl::StatusCode::kUnavailable);
+  // Nothing is asked of the network when nothing failed.
+  cached.zone().Remove("example.org");
+  verdict = base::RunBlocking(Check({&cached, &network}, {}));
+  CHECK(verdict.ok());
 }
 
 TEST_CASE("One name that fails is a temperror of its method only", "[auth-verifier][unit]") {

@@ -12,18 +12,17 @@ namespace godwit::auth_verifier {
 namespace {
 
 dkim::SignOptions SignerOptions(const SigningOptions& options, const base::Clock* clock,
-                                std::string domain) {
+                                std::string domain, absl::Time leaves) {
   dkim::SignOptions signer;
   signer.domain = std::move(domain);
   signer.max_header_bytes = options.header_bytes;
   signer.timestamp = clock->Now();
   if (options.lifetime > absl::ZeroDuration()) {
-    signer.expiration = *signer.timestamp + options.lifetime;
+    signer.expiration = std::max(*signer.timestamp, leaves) + options.lifetime;
   }
   return signer;
 }
 
-// RFC 5321 §2.3.8: CR and LF never stand alone.
 bool HasBareLineEnd(std::string_view text) {
   for (size_t i = 0; i < text.size(); ++i) {
     if (text[i] == '\n' && (i == 0 || text[i - 1] != '\r')) return true;
@@ -42,11 +41,14 @@ absl::StatusOr<std::string> AddressDomain(std::string_view address) {
   return *domain;
 }
 
+absl::Status CheckLineEnds(std::string_view header) {
+  if (HasBareLineEnd(header)) return base::InvalidArgument("bare CR or LF in the header");
+  if (header.find('\0') != header.npos) return base::InvalidArgument("NUL in the header");
+  return absl::OkStatus();
+}
+
 absl::Status CheckHeader(const dkim::HeaderBlock& header, std::string_view domain) {
-  if (HasBareLineEnd(header.bytes())) return base::InvalidArgument("bare CR or LF in the header");
-  if (header.bytes().find('\0') != std::string::npos) {
-    return base::InvalidArgument("NUL in the header");
-  }
+  GODWIT_RETURN_IF_ERROR(CheckLineEnds(header.bytes()));
   for (size_t i = 0; i < header.size(); ++i) {
     // RFC 5322 §2.2: another server may take a line without a name for the end of the header.
     if (!mime::IsFieldName(header.name(i))) return base::InvalidArgument("a line that is no field");
@@ -62,12 +64,12 @@ absl::Status CheckHeader(const dkim::HeaderBlock& header, std::string_view domai
 }
 
 MessageSigning::MessageSigning(const SigningOptions& options, const base::Clock* clock,
-                               std::string domain)
-    : domain_(std::move(domain)), signer_(SignerOptions(options, clock, domain_)) {}
+                               std::string domain, absl::Time leaves)
+    : domain_(std::move(domain)), signer_(SignerOptions(options, clock, domain_, leaves)) {}
 
 absl::StatusOr<std::string> MessageSigning::Finish(const std::vector<dkim::SigningKey>& keys) {
   signer_.End();
-  if (signer_.header_too_large()) return base::InvalidArgument("the header is too large");
+  if (signer_.header_too_large()) return base::OutOfRange("the header is too large");
   GODWIT_RETURN_IF_ERROR(CheckHeader(signer_.header(), domain_));
   return signer_.Finish(keys);
 }

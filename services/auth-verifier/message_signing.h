@@ -23,22 +23,27 @@ namespace godwit::auth_verifier {
 
 struct SigningOptions {
   size_t header_bytes = 512 * 1024;
-  // From t= to x= (RFC 6376 §3.5); zero: signatures do not expire.
+  // From t=, or the end of a hold, to x= (RFC 6376 §3.5); zero: signatures do not expire.
   absl::Duration lifetime = absl::ZeroDuration();
 };
 
 // The domain of a header address, as A-labels. InvalidArgument when there is none.
 absl::StatusOr<std::string> AddressDomain(std::string_view address);
 
+// RFC 5321 §2.3.8: CR and LF never stand alone. InvalidArgument where one does, or a NUL is.
+absl::Status CheckLineEnds(std::string_view header);
+
 // InvalidArgument, with the reason, for a header that is not to be signed in the name of `domain`.
 absl::Status CheckHeader(const dkim::HeaderBlock& header, std::string_view domain);
 
 class MessageSigning {
  public:
-  MessageSigning(const SigningOptions& options, const base::Clock* clock, std::string domain);
+  // `leaves`: when the message is let go, if that is later than now; its lifetime begins then.
+  MessageSigning(const SigningOptions& options, const base::Clock* clock, std::string domain,
+                 absl::Time leaves = absl::InfinitePast());
 
   void Feed(std::string_view bytes) { signer_.Feed(bytes); }
-  // Once. InvalidArgument: the header, as above, or too large.
+  // Once. InvalidArgument: the header, as above. OutOfRange: it is too large.
   absl::StatusOr<std::string> Finish(const std::vector<dkim::SigningKey>& keys);
 
  private:

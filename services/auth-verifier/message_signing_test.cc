@@ -78,8 +78,22 @@ TEST_CASE("Headers that are not to be signed", "[auth-verifier][unit]") {
 TEST_CASE("A header that is too large is not signed", "[auth-verifier][unit]") {
   const std::string message =
       "From: ann@example.org\r\nX: " + std::string(1000, 'x') + "\r\n\r\nbody";
-  CHECK(CodeOf(message, {.header_bytes = 500}) == absl::StatusCode::kInvalidArgument);
+  CHECK(CodeOf(message, {.header_bytes = 500}) == absl::StatusCode::kOutOfRange);
   CHECK(CodeOf(message, {.header_bytes = 2000}) == absl::StatusCode::kOk);
+}
+
+// The signature had expired before the message left.
+TEST_CASE("The lifetime of a message that is held back begins with its release (RFC 4865)",
+          "[auth-verifier][unit]") {
+  const testing::FakeClock clock;
+  const absl::Time leaves = clock.Now() + absl::Hours(48);
+  MessageSigning signing({.lifetime = absl::Hours(24)}, &clock, "example.org", leaves);
+  signing.Feed("From: ann@example.org\r\n\r\n");
+  const std::string fields = signing.Finish(Keys()).value();
+  CAPTURE(fields);
+  CHECK(fields.find("t=" + std::to_string(absl::ToUnixSeconds(clock.Now()))) != fields.npos);
+  CHECK(fields.find("x=" + std::to_string(absl::ToUnixSeconds(leaves + absl::Hours(24)))) !=
+        fields.npos);
 }
 
 TEST_CASE("A NUL in the header is not signed", "[auth-verifier][unit]") {

@@ -5,13 +5,24 @@
 #include <utility>
 
 #include "libs/admin/admin.h"
+#include "libs/base/random.h"
 #include "libs/base/status.h"
+#include "libs/idna/domain.h"
 #include "libs/obs/log.h"
 #include "libs/runtime/config_sections.h"
 #include "libs/runtime/units.h"
 #include "libs/store/migrate.h"
+#include "services/auth-verifier/list_settings.h"
 
 namespace godwit::auth_verifier {
+namespace {
+
+dmarc::Mode ModeOf(const Config& config) {
+  const bool list = config.dmarc().discovery() == Dmarc::DISCOVERY_PUBLIC_SUFFIX_LIST;
+  return list ? dmarc::Mode::kPublicSuffixList : dmarc::Mode::kTreeWalk;
+}
+
+}  // namespace
 
 Server::Server(Config config, runtime::Context* context)
     : config_(std::move(config)), context_(context) {}
@@ -24,10 +35,15 @@ absl::Status Server::Start() {
   executors_ = std::make_unique<net::ReactorPool>(
       net::ReactorPool::Options{.threads = config_.limits().threads(), .reactor = {}});
   GODWIT_RETURN_IF_ERROR(OpenDatabase());
-  service_ = NewRpcService(Options(), {.resolver = resolver_.get(),
+  GODWIT_RETURN_IF_ERROR(OpenLists());
+  GODWIT_RETURN_IF_ERROR(OpenReports());
+  service_ = NewRpcService(Options(), {.resolvers = {resolver_.get(), network_.get()},
+                                       .lists = lists_.get(),
                                        .clock = context_->clock,
                                        .executors = executors_.get(),
                                        .keys = keys_.get(),
+                                       .counter = counter_.get(),
+                                       .intake = intake_.get(),
                                        .metrics = &metrics_});
 
   rpc::ServerOptions options;
@@ -38,6 +54,8 @@ absl::Status Server::Start() {
   admin::AddTo(context_, &options);
   GODWIT_ASSIGN_OR_RETURN(rpc_, rpc::Server::Start(std::move(options), {service_.get()}));
   context_->on_ready = [this](bool ready) { rpc_->SetServing(ready); };
+  base::SpawnOn(executors_->at(0), intake_->Run(executors_->at(0)));
+  if (reports_ != nullptr) base::SpawnOn(executors_->at(0), reports_->Run(executors_->at(0)));
   return absl::OkStatus();
 }
 
@@ -70,6 +88,66 @@ absl::Status Server::OpenResolver() {
   return absl::OkStatus();
 }
 
+absl::Status Server::OpenLists() {
+  GODWIT_ASSIGN_OR_RETURN(ListOptions options, MakeListOptions(config_.dnsbl()));
+  if (options.lists.empty()) return absl::OkStatus();
+  lists_ = std::make_unique<ListMonitor>(std::move(options), resolver_.get(), &metrics_);
+  base::SpawnOn(executors_->at(0), WatchLists());
+  return absl::OkStatus();
+}
+
+// On the first executor, until it stops.
+base::Task<void> Server::WatchLists() {
+  bool running = true;
+  while (running) {
+    co_await lists_->Check();
+    running = co_await executors_->at(0)->Sleep(lists_->pause());
+  }
+}
+
+absl::Status Server::OpenReports() {
+  const Reports& reports = config_.reports();
+  ReportIntake::Options intake;
+  intake.reports_a_day = reports.received_a_day();
+  intake.keep = runtime::ToDuration(reports.keep_received());
+  intake_ = std::make_unique<ReportIntake>(intake, database_.get(), context_->clock);
+  if (!config_.has_delivery_queue() || reports.send() == Reports::SEND_NO) return absl::OkStatus();
+  if (!reports.from().empty()) GODWIT_RETURN_IF_ERROR(AddressDomain(reports.from()).status());
+
+  EvaluationCounter::Options counting;
+  counting.counting.mode = ModeOf(config_);
+  counting.counting.spread = runtime::ToDuration(reports.spread());
+  counting.room = {.rows_of_period = reports.rows_of_report(),
+                   .rows = reports.rows(),
+                   .periods = reports.domains()};
+  counter_ = std::make_unique<EvaluationCounter>(counting, database_.get(), context_->clock);
+
+  outgoing::Sender::Options queue;
+  queue.queue.target = config_.delivery_queue().target();
+  queue.queue.daemon = "delivery-queue";
+  queue.queue.tls = runtime::MakeRpcTls(config_.rpc_tls());
+  queue.queue_deadline = runtime::ToDuration(config_.delivery_queue().deadline());
+  GODWIT_ASSIGN_OR_RETURN(queue_, outgoing::Sender::Create(std::move(queue)));
+
+  ReportSender::Options options;
+  options.mode = ModeOf(config_);
+  options.from = reports.from();
+  options.organization = reports.organization();
+  options.contact = reports.contact();
+  options.rows_of_report = reports.rows_of_report();
+  options.keep = runtime::ToDuration(reports.keep());
+  options.sign = Options().sign;
+  reports_ = std::make_unique<ReportSender>(std::move(options),
+                                            ReportSender::Parts{.pool = database_.get(),
+                                                                .resolver = resolver_.get(),
+                                                                .clock = context_->clock,
+                                                                .keys = keys_.get(),
+                                                                .queue = queue_.get(),
+                                                                .metrics = &metrics_},
+                                            base::RandomSource::System()->Token(20));
+  return absl::OkStatus();
+}
+
 RpcOptions Server::Options() const {
   RpcOptions options;
   options.concurrent_messages = config_.limits().concurrent_messages();
@@ -79,11 +157,11 @@ RpcOptions Server::Options() const {
   options.verify.dkim.max_signatures = config_.limits().dkim_signatures();
   options.sign.header_bytes = config_.limits().header_bytes();
   options.sign.lifetime = runtime::ToDuration(config_.signing().lifetime());
-  if (config_.dmarc().discovery() == Dmarc::DISCOVERY_PUBLIC_SUFFIX_LIST) {
-    options.verify.dmarc.mode = dmarc::Mode::kPublicSuffixList;
+  options.verify.dmarc.mode = ModeOf(config_);
+  options.verify.dkim.allow_partial_body = config_.dkim().accept_partial_body();
+  for (const std::string& sealer : config_.trusted_arc_sealers()) {
+    options.verify.trusted_sealers.push_back(idna::ToAscii(sealer).value_or(sealer));
   }
-  options.verify.trusted_sealers.assign(config_.trusted_arc_sealers().begin(),
-                                        config_.trusted_arc_sealers().end());
   return options;
 }
 

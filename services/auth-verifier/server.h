@@ -11,10 +11,14 @@
 #include "libs/dns/cache.h"
 #include "libs/dns/cares_resolver.h"
 #include "libs/net/reactor.h"
+#include "libs/outgoing/sender.h"
 #include "libs/rpc/server.h"
 #include "libs/runtime/service_main.h"
 #include "services/auth-verifier/config.pb.h"
+#include "services/auth-verifier/evaluation_counter.h"
+#include "services/auth-verifier/list_monitor.h"
 #include "services/auth-verifier/metrics.h"
+#include "services/auth-verifier/report_sender.h"
 #include "services/auth-verifier/rpc_service.h"
 #include "services/auth-verifier/signing_keys.h"
 
@@ -34,6 +38,9 @@ class Server : public runtime::Service {
  private:
   absl::Status OpenResolver();
   absl::Status OpenDatabase();
+  absl::Status OpenLists();
+  base::Task<void> WatchLists();
+  absl::Status OpenReports();
   RpcOptions Options() const;
 
   const Config config_;
@@ -42,10 +49,16 @@ class Server : public runtime::Service {
   std::unique_ptr<certificates::Keeper> keeper_;
   std::unique_ptr<dns::CaresResolver> network_;
   std::unique_ptr<dns::Cache> resolver_;
+  std::unique_ptr<ListMonitor> lists_;
   // Before what posts to its threads, so that it goes after them.
   std::unique_ptr<net::ReactorPool> executors_;
   std::unique_ptr<db::Pool> database_;
   std::unique_ptr<SigningKeys> keys_;
+  std::unique_ptr<ReportIntake> intake_;
+  // Null where no reports are made.
+  std::unique_ptr<EvaluationCounter> counter_;
+  std::unique_ptr<outgoing::Sender> queue_;
+  std::unique_ptr<ReportSender> reports_;
   std::unique_ptr<grpc::Service> service_;
   std::unique_ptr<rpc::Server> rpc_;
 };

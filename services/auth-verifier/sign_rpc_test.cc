@@ -1,4 +1,5 @@
-// Sign as its callers see it: over mutual TLS, with a real PostgreSQL and auth-verifier's own role.
+// Sign and Seal as their callers see them: over mutual TLS, with a real PostgreSQL and
+// auth-verifier's own role.
 
 #include <grpcpp/grpcpp.h>
 
@@ -62,7 +63,8 @@ base::Task<absl::StatusOr<pb::SignResponse>> Send(pb::AuthVerifier::Stub* stub,
 }
 
 base::Task<absl::StatusOr<pb::VerifyResponse>> SendToVerify(pb::AuthVerifier::Stub* stub,
-                                                            std::string message) {
+                                                            std::string message,
+                                                            bool report_address = false) {
   auto stream = rpc::ClientStream<pb::VerifyRequest, pb::VerifyResponse>::Open(
       stub, &AsyncVerifier::Verify, {.deadline = absl::Seconds(20)});
   pb::VerifyRequest request;
@@ -70,12 +72,42 @@ base::Task<absl::StatusOr<pb::VerifyResponse>> SendToVerify(pb::AuthVerifier::St
   request.mutable_envelope()->set_helo("mx.a.example");
   request.mutable_envelope()->set_mail_from("alice@a.example");
   request.mutable_envelope()->set_authserv_id("mx.b.example");
+  request.mutable_envelope()->set_report_address(report_address);
   absl::Status sent = co_await stream->Write(request);
   if (sent.ok()) {
     request.set_data(message);
     sent = co_await stream->Write(request);
   }
   co_return co_await stream->Finish();
+}
+
+// A seal for `message` with what Verify said of it.
+base::Task<absl::StatusOr<pb::SealResponse>> SendToSeal(pb::AuthVerifier::Stub* stub,
+                                                        std::string domain,
+                                                        pb::VerifyResponse verdict,
+                                                        std::string message) {
+  auto stream = rpc::ClientStream<pb::SealRequest, pb::SealResponse>::Open(
+      stub, &AsyncVerifier::Seal, {.deadline = absl::Seconds(20)});
+  pb::SealRequest request;
+  request.mutable_context()->set_domain(domain);
+  request.mutable_context()->set_authserv_id("mx.b.example");
+  request.mutable_context()->set_authentication_results(verdict.authentication_results());
+  *request.mutable_context()->mutable_arc() = verdict.arc();
+  request.set_data(message.substr(0, 20));
+  absl::Status sent = co_await stream->Write(request);
+  if (sent.ok()) {
+    request.Clear();
+    request.set_data(message.substr(20));
+    sent = co_await stream->Write(request);
+  }
+  co_return co_await stream->Finish();
+}
+
+base::Task<absl::StatusOr<pb::RecordResponse>> SendRecord(pb::AuthVerifier::Stub* stub,
+                                                          pb::RecordRequest request) {
+  auto response =
+      co_await rpc::Call(stub, &AsyncVerifier::Record, request, {.deadline = absl::Seconds(20)});
+  co_return response;
 }
 
 class World {
@@ -140,8 +172,12 @@ class World {
     return Sign(account, from, chunks, daemon).status().code();
   }
 
-  pb::VerifyResponse Verify(const std::string& message) {
-    return Must(base::RunBlocking(SendToVerify(StubOf("smtp-ingress"), message)));
+  pb::VerifyResponse Verify(const std::string& message, bool report_address = false) {
+    return Must(base::RunBlocking(SendToVerify(StubOf("smtp-ingress"), message, report_address)));
+  }
+  absl::StatusOr<pb::SealResponse> Seal(const std::string& domain, const std::string& message,
+                                        const std::string& daemon = "smtp-ingress") {
+    return base::RunBlocking(SendToSeal(StubOf(daemon), domain, Verify(message), message));
   }
   // The selectors of the signatures that pass.
   std::vector<std::string> Passing(const std::string& message) {
@@ -153,6 +189,21 @@ class World {
       selectors.push_back(result.selector());
     }
     return selectors;
+  }
+
+  void AddToZone(std::string_view text) {
+    zone_.Add(text);
+    resolver_.Set(zone_);
+  }
+  void CheckLists() { (void)base::RunBlocking(RunListCheck()); }
+  absl::StatusOr<pb::RecordResponse> Record(const pb::RecordRequest& request,
+                                            const std::string& daemon = "smtp-ingress") {
+    return base::RunBlocking(SendRecord(StubOf(daemon), request));
+  }
+  std::string Ask(const std::string& sql) const { return database_.Ask(sql); }
+  void AddRecord(const std::string& domain, const std::string& record) {
+    zone_.Add("_dmarc." + domain + " TXT \"" + record + "\"");
+    resolver_.Set(zone_);
   }
 
   db::Connection& connection() { return *connection_; }
@@ -173,13 +224,29 @@ class World {
     return options;
   }
 
+  static ListOptions OneList() {
+    ListOptions options;
+    options.lists.resize(1);
+    options.lists[0].zone = "bl.example";
+    options.lists[0].domains = true;
+    return options;
+  }
+  base::Task<bool> RunListCheck() {
+    co_await lists_.Check();
+    co_return true;
+  }
+
   void Start() {
     RpcOptions options;
     options.concurrent_messages = 4;
-    service_ = NewRpcService(options, {.resolver = &resolver_,
+    options.verify.trusted_sealers = {"b.example"};
+    service_ = NewRpcService(options, {.resolvers = {&resolver_, &resolver_},
+                                       .lists = &lists_,
                                        .clock = base::Clock::System(),
                                        .executors = &executors_,
                                        .keys = &keys_,
+                                       .counter = &counter_,
+                                       .intake = &intake_,
                                        .metrics = &metrics_});
     rpc::ServerOptions server;
     server.address = "127.0.0.1:0";
@@ -197,7 +264,10 @@ class World {
   net::ReactorPool executors_{{.threads = 2, .reactor = {}}};
   db::Pool pool_;
   SigningKeys keys_;
+  ReportIntake intake_{{}, &pool_, base::Clock::System()};
+  EvaluationCounter counter_{{}, &pool_, base::Clock::System()};
   Metrics metrics_;
+  ListMonitor lists_{OneList(), &resolver_, &metrics_};
   std::unique_ptr<grpc::Service> service_;
   std::unique_ptr<rpc::Server> server_;
   std::map<std::string, std::unique_ptr<pb::AuthVerifier::Stub>> stubs_;
@@ -212,6 +282,76 @@ TEST_CASE("What is signed verifies, with every active key", "[auth-verifier][int
   CHECK(world.Verify(fields + kMessage).dmarc().from_domain() == "a.example");
   // Damage is seen: the test could fail.
   CHECK(world.Verify(fields + kMessage + "x").dkim(0).result() == pb::RESULT_FAIL);
+}
+
+TEST_CASE("RFC 9990: what became of a verified message is counted",
+          "[auth-verifier][integration]") {
+  World world;
+  CHECK(!world.Verify(kMessage).has_evaluation());
+  world.AddRecord("a.example", "v=DMARC1; p=reject; ruf=mailto:f@a.example; fo=0");
+  const pb::VerifyResponse verdict = world.Verify(kMessage);
+  REQUIRE(verdict.has_evaluation());
+  CHECK(verdict.evaluation().policy_domain() == "a.example");
+  CHECK(verdict.evaluation().requested() == pb::DmarcResult::DISPOSITION_REJECT);
+
+  pb::RecordRequest request;
+  for (int i = 0; i < 3; ++i) {
+    pb::RecordedMessage* message = request.add_messages();
+    *message->mutable_evaluation() = verdict.evaluation();
+    message->set_disposition(pb::DmarcResult::DISPOSITION_REJECT);
+    message->set_envelope_to("b.example");
+  }
+  CHECK(Must(world.Record(request)).dropped() == 0);
+  CHECK(world.Ask("SELECT header_from || ' ' || disposition || ' ' || failure || ' ' || messages "
+                  "FROM dmarc_rows") == "a.example reject 0 3");
+  CHECK(world.Ask("SELECT wanted FROM dmarc_periods") == "f");
+
+  CHECK(world.Record(request, "submission").status().code() == Code::kPermissionDenied);
+  pb::RecordRequest wrong;
+  wrong.add_messages();
+  CHECK(world.Record(wrong).status().code() == Code::kInvalidArgument);
+  for (int i = 0; i < 1001; ++i) *wrong.add_messages() = request.messages(0);
+  CHECK(world.Record(wrong).status().code() == Code::kInvalidArgument);
+  CHECK(world.Record({}).ok());
+}
+
+TEST_CASE("RFC 9990: a report that comes is kept, when its author passes",
+          "[auth-verifier][integration]") {
+  World world;
+  world.AddKey("a.example", "s1");
+  world.AddRecord("a.example", "v=DMARC1; p=reject");
+  const std::string report =
+      "<feedback><report_metadata><org_name>A</org_name><report_id>1</report_id><date_range>"
+      "<begin>1700000000</begin><end>1700086399</end></date_range></report_metadata>"
+      "<policy_published><domain>B.example</domain><p>none</p></policy_published>"
+      "<record><row><source_ip>192.0.2.1</source_ip><count>5</count><policy_evaluated>"
+      "<dkim>fail</dkim><spf>fail</spf></policy_evaluated></row></record></feedback>\r\n";
+  const auto message = [](const std::string& xml) {
+    return "From: <alice@a.example>\r\nContent-Type: text/xml\r\n\r\n" + xml;
+  };
+  const auto sign = [&](const std::string& text) {
+    return Must(world.Sign(world.alice, "alice@a.example", {text})) + text;
+  };
+  const std::string good = sign(message(report));
+  CHECK(!world.Verify(good).has_report());
+  CHECK(world.Verify(good, true).report().stored());
+  CHECK(world.Verify(good, true).report().stored());  // it came twice
+  CHECK(world.Ask("SELECT domain || ' ' || reporter || ' ' || policy || ' ' || messages || ' ' || "
+                  "failed FROM dmarc_reports") == "b.example a.example p=none 5 5");
+  CHECK(world.Ask("SELECT count(*) FROM dmarc_report_rows") == "1");
+
+  CHECK(world.Verify(message(report), true).report().problem() == "its author does not pass DMARC");
+  CHECK(world.Verify(sign(kMessage), true).report().problem() == "no report is attached");
+  CHECK(world.Verify(sign(message("<feedback>")), true).report().problem() ==
+        "no XML: no element found");
+  std::string foreign = report;
+  foreign.replace(foreign.find("B.example"), 9, "x.example");
+  CHECK(world.Verify(sign(message(foreign)), true).report().problem() == "x.example is not ours");
+  std::string future = report;
+  future.replace(future.find("1700086399"), 10, "4000000000");
+  CHECK(world.Verify(sign(message(future)), true).report().problem() ==
+        "the report is of the future");
+  CHECK(world.Ask("SELECT count(*) FROM dmarc_reports") == "1");
 }
 
 TEST_CASE("A message may come in pieces, or with its context", "[auth-verifier][integration]") {
@@ -229,6 +369,91 @@ TEST_CASE("A message may come in pieces, or with its context", "[auth-verifier][
   one.set_data(kMessage);
   const auto response = Must(base::RunBlocking(Send(world.StubOf("submission"), {one})));
   CHECK(world.Passing(response.header_fields() + kMessage) == Chunks{"s1"});
+}
+
+TEST_CASE("RFC 8617 §5.1: what is sealed at three hops verifies", "[auth-verifier][integration]") {
+  World world;
+  world.AddKey("a.example", "rsa-a", dkim::KeyType::kRsa);
+  world.AddKey("b.example", "ed-b");
+  world.AddKey("b.example", "rsa-b", dkim::KeyType::kRsa);
+  std::string message = kMessage;
+  int hops = 0;
+  for (const char* domain : {"a.example", "b.example", "A.example"}) {
+    const std::string daemon = hops == 0 ? "delivery-queue" : "smtp-ingress";
+    message = Must(world.Seal(domain, message, daemon)).header_fields() + message;
+    const pb::VerifyResponse verdict = world.Verify(message);
+    CAPTURE(message, verdict.arc().reason());
+    CHECK(verdict.arc().result() == pb::RESULT_PASS);
+    CHECK(verdict.arc().instances() == ++hops);
+  }
+  CHECK(world.Verify(message).arc().sealer() == "a.example");
+  // A chain that failed gets one more set, and none after that.
+  message += "x";
+  message = Must(world.Seal("a.example", message)).header_fields() + message;
+  CHECK(message.find("cv=fail") != message.npos);
+  const pb::SealResponse none = Must(world.Seal("a.example", message));
+  CHECK(none.header_fields().empty());
+  CHECK_FALSE(none.not_sealed().empty());
+}
+
+TEST_CASE("RFC 8617 §7.2: a trusted forwarder's word is in the verdict",
+          "[auth-verifier][integration]") {
+  World world;
+  world.AddKey("a.example", "s1");
+  world.AddKey("b.example", "rsa", dkim::KeyType::kRsa);
+  world.AddToZone("_dmarc.a.example TXT \"v=DMARC1; p=reject\"");
+  const std::string sent = Must(world.Sign(world.alice, "alice@a.example")) + kMessage;
+  // b changes the subject of what it found good, and seals what it sends on.
+  const pb::VerifyResponse found = world.Verify(sent);
+  REQUIRE(found.dmarc().result() == pb::RESULT_PASS);
+  std::string changed = sent;
+  changed.replace(changed.find("Subject: hello"), 14, "Subject: [list] hello");
+  const std::string forwarded =
+      Must(base::RunBlocking(SendToSeal(world.StubOf("smtp-ingress"), "b.example", found, changed)))
+          .header_fields() +
+      changed;
+  const pb::VerifyResponse verdict = world.Verify(forwarded);
+  CHECK(verdict.dmarc().result() == pb::RESULT_FAIL);
+  CHECK(verdict.dmarc().disposition() == pb::DmarcResult::DISPOSITION_REJECT);
+  CHECK(verdict.arc().trusted());
+  CHECK(verdict.dmarc().override_type() == "trusted_forwarder");
+  CHECK(verdict.dmarc().override_comment() == "arc=pass as[1].d=b.example as[1].s=rsa");
+  CHECK(world.Verify(changed).dmarc().override_type().empty());
+}
+
+TEST_CASE("RFC 5782: what DNS lists say is in the verdict", "[auth-verifier][integration]") {
+  World world;
+  world.AddToZone(
+      "2.0.0.127.bl.example A 127.0.0.2\n"
+      "test.bl.example A 127.0.0.2\n"
+      "a.example.bl.example A 127.0.0.4\n"
+      "a.example.bl.example TXT \"see https://bl.example/\"");
+  // Not before it was found in order.
+  CHECK(world.Verify(kMessage).dnsbl().empty());
+  world.CheckLists();
+  const pb::VerifyResponse verdict = world.Verify(kMessage);
+  REQUIRE(verdict.dnsbl_size() == 2);
+  CHECK(verdict.dnsbl(0).outcome() == pb::DnsblResult::OUTCOME_NOT_LISTED);
+  CHECK(verdict.dnsbl(1).list() == "bl.example");
+  CHECK(verdict.dnsbl(1).subject() == "a.example");
+  CHECK(verdict.dnsbl(1).outcome() == pb::DnsblResult::OUTCOME_LISTED);
+  CHECK(verdict.dnsbl(1).weight() == 1);
+  CHECK(verdict.dnsbl(1).text() == "see https://bl.example/");
+}
+
+TEST_CASE("RFC 8617 §4.1.3: only our domains seal, with RSA", "[auth-verifier][integration]") {
+  World world;
+  world.AddKey("a.example", "ed");
+  const auto code = [&](const std::string& domain, const std::string& daemon = "smtp-ingress") {
+    return world.Seal(domain, kMessage, daemon).status().code();
+  };
+  CHECK(code("a.example") == Code::kFailedPrecondition);
+  CHECK(code("c.example") == Code::kFailedPrecondition);
+  CHECK(code("") == Code::kInvalidArgument);
+  world.AddKey("a.example", "rsa", dkim::KeyType::kRsa);
+  CHECK(code("a.example") == Code::kOk);
+  CHECK(code("a.example", "submission") == Code::kPermissionDenied);
+  CHECK(code("a.example", "webmail-api") == Code::kPermissionDenied);
 }
 
 TEST_CASE("Each RPC is open to its callers only", "[auth-verifier][integration]") {
@@ -250,9 +475,9 @@ TEST_CASE("Each RPC is open to its callers only", "[auth-verifier][integration]"
                                          {"godwitctl", false, false}}));
   CAPTURE(row.daemon);
   CHECK(world.CodeOf(world.alice, "alice@a.example", {kMessage}, row.daemon) ==
-        (row.sign ? Code::kOk : Code::kPermissionDenied));
+        (row.sign ? Code::kOk : Code::kUnauthenticated));
   const auto verified = base::RunBlocking(SendToVerify(world.StubOf(row.daemon), kMessage));
-  CHECK(verified.status().code() == (row.verify ? Code::kOk : Code::kPermissionDenied));
+  CHECK(verified.status().code() == (row.verify ? Code::kOk : Code::kUnauthenticated));
 }
 
 TEST_CASE("Only delivery-queue signs for the suite itself", "[auth-verifier][integration]") {
@@ -380,6 +605,36 @@ TEST_CASE("Above the bound a message is refused", "[auth-verifier][integration]"
   bool refused = false;
   for (int i = 0; i < 50 && !refused; ++i) refused = base::RunBlocking(HoldAndSign(&world, 4));
   CHECK(refused);
+}
+
+// A client that verifies as many messages as it may, does not end one, and asks for a signature.
+base::Task<absl::Status> SignWhileVerifying(World* world, int held) {
+  using Stream = rpc::ClientStream<pb::VerifyRequest, pb::VerifyResponse>;
+  std::vector<std::unique_ptr<Stream>> streams;
+  pb::VerifyRequest envelope;
+  envelope.mutable_envelope()->set_client_ip("\x7f\0\0\1", 4);
+  for (int i = 0; i < held; ++i) {
+    streams.push_back(Stream::Open(world->StubOf("smtp-ingress"), &AsyncVerifier::Verify, {}));
+    (void)co_await streams.back()->Write(envelope);
+  }
+  // The held calls have reached the service when one more is refused.
+  for (bool full = false; !full;) {
+    auto more = co_await SendToVerify(world->StubOf("smtp-ingress"), kMessage);
+    full = more.status().code() == Code::kResourceExhausted;
+  }
+  std::vector<pb::SignRequest> requests = {Context(world->alice, "alice@a.example")};
+  requests.back().set_data(kMessage);
+  auto response = co_await Send(world->StubOf("submission"), requests);
+  co_return response.status();
+}
+
+// One bound stood for both: clients on port 25 that sent an octet a minute stopped all outgoing
+// mail, which is not sent unsigned.
+TEST_CASE("Messages that come in slowly do not keep others from being signed",
+          "[auth-verifier][integration]") {
+  World world;
+  world.AddKey("a.example", "s1");
+  MustOk(base::RunBlocking(SignWhileVerifying(&world, 4)));
 }
 
 TEST_CASE("The daemon starts while its database is away", "[auth-verifier][integration]") {

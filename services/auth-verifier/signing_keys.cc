@@ -52,7 +52,7 @@ absl::StatusOr<KeyList> SigningKeys::Get(db::Connection& connection, Cache* cach
   if (!right.ok()) return DatabaseFailed(right.status());
   if (!right->ours) return base::FailedPrecondition("the domain is not ours");
   if (account != store::AccountId::kNone && !right->permitted) {
-    return base::PermissionDenied("the account has no address in the domain");
+    return base::PermissionDenied("the account can be no sender in the domain");
   }
   if (right->key_ids.empty()) return base::FailedPrecondition("the domain has no active key");
   KeyList kept = cache->Find(domain, right->key_ids);

@@ -37,7 +37,7 @@ class SigningKeys {
   // The active keys of `domain` (A-labels, lower case), at least one. kNone is the suite itself,
   // which may sign for every domain of ours.
   // FailedPrecondition: the domain is not ours or has no active key. PermissionDenied: the account
-  // is disabled, unknown, or has no address there. Unavailable: no database, or an unusable key.
+  // is disabled, unknown, or can be no sender there. Unavailable: no database, or an unusable key.
   base::Task<absl::StatusOr<KeyList>> For(store::AccountId account, std::string domain);
 
   // Domains whose keys are kept.

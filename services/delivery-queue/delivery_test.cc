@@ -303,7 +303,7 @@ TEST_CASE_METHOD(QueueFixture, "A second call with the same key changes nothing"
 TEST_CASE_METHOD(QueueFixture, "What may not be enqueued is refused",
                  "[delivery-queue][integration]") {
   StartCapture();
-  CHECK(Enqueue({}, "imap-gateway").status().code() == Code::kPermissionDenied);
+  CHECK(Enqueue({}, "imap-gateway").status().code() == Code::kUnauthenticated);
   CHECK(Enqueue({.origin = pb::ORIGIN_FORWARD}).status().code() == Code::kPermissionDenied);
   CHECK(Enqueue({.from = "", .origin = pb::ORIGIN_DSN}).status().code() == Code::kPermissionDenied);
   CHECK(Enqueue({.origin = pb::ORIGIN_DSN}, "smtp-ingress").status().code() ==
@@ -333,19 +333,47 @@ TEST_CASE_METHOD(QueueFixture, "What may not be enqueued is refused",
   CHECK(WaitForMessages(0));
 }
 
+// A grant that was missing was answered as if the sender might not send: 550 for everybody's mail.
+TEST_CASE_METHOD(QueueFixture, "What the database refuses us is no verdict about the message",
+                 "[delivery-queue][integration]") {
+  StartCapture();
+  const char* taken = GENERATE("SELECT ON domains", "SELECT (account_id, disabled) ON accounts",
+                               "EXECUTE ON FUNCTION queue_enqueue", "INSERT ON queue_staged");
+  CAPTURE(taken);
+  const std::string right = taken;
+  MustOk(connection->ExecuteScript("REVOKE " + right + " FROM godwit_delivery_queue").status());
+  std::string body;
+  while (body.size() < 600 * 1024) body += std::string(70, 'x') + "\r\n";
+  CHECK(Enqueue({.body = body}).status().code() == Code::kUnavailable);
+  MustOk(connection->ExecuteScript("GRANT " + right + " TO godwit_delivery_queue").status());
+  CHECK(Enqueue({.body = body}).ok());
+}
+
+TEST_CASE_METHOD(QueueFixture, "What will never fit is told apart from what does not fit now",
+                 "[delivery-queue][integration]") {
+  StartCapture("limits: {message_size: 1MiB, recipients: 100}\n");
+  std::string body;
+  while (body.size() <= 1024 * 1024) body += std::string(70, 'x') + "\r\n";
+  CHECK(Enqueue({.body = body}).status().code() == Code::kOutOfRange);
+  std::vector<std::string> to;
+  for (int i = 0; i < 101; ++i) to.push_back("b" + std::to_string(i) + "@x.example");
+  CHECK(Enqueue({.to = to}).status().code() == Code::kOutOfRange);
+  CHECK(WaitForMessages(0));
+}
+
 TEST_CASE_METHOD(QueueFixture, "Every RPC is its callers' alone", "[delivery-queue][integration]") {
   StartCapture();
   for (const char* caller : {"smtp-ingress", "submission", "imap-gateway", "auth-verifier",
                              "tls-policy", "webmail-api", "acme", "delivery-queue"}) {
     CAPTURE(caller);
     auto stub = Stub(caller);
-    grpc::ClientContext context;
+    grpc::ClientContext client;
     pb::ListResponse response;
-    const grpc::Status status = stub->List(&context, {}, &response);
+    const grpc::Status status = stub->List(&client, {}, &response);
     CHECK(status.ok() == (std::string(caller) == "webmail-api"));
     const std::set<std::string> enqueuers = {"smtp-ingress", "submission", "auth-verifier",
                                              "tls-policy", "webmail-api"};
-    const bool denied = Call({}, caller).status().code() == Code::kPermissionDenied;
+    const bool denied = Call({}, caller).status().code() == Code::kUnauthenticated;
     CHECK(denied == !enqueuers.contains(caller));
   }
 }
@@ -380,8 +408,8 @@ TEST_CASE_METHOD(QueueFixture, "An administrator sees and changes what waits",
   REQUIRE(WaitFor("SELECT min(attempts) > 0 FROM queue_recipients", "t"));
   auto stub = Stub("webmail-api");
   auto call = [&](auto method, auto request, auto response) {
-    grpc::ClientContext context;
-    const grpc::Status status = (stub.get()->*method)(&context, request, &response);
+    grpc::ClientContext client;
+    const grpc::Status status = (stub.get()->*method)(&client, request, &response);
     INFO(status.error_message());
     CHECK(status.ok());
     return response;

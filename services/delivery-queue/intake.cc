@@ -46,6 +46,34 @@ std::optional<smtp::Address> ReadAddress(std::string_view text) {
   return address;
 }
 
+// Whatever the database says is no verdict about the message or its sender: a missing grant must
+// not bounce everybody's mail.
+absl::Status DatabaseFailed(const absl::Status& status) {
+  switch (status.code()) {
+    case absl::StatusCode::kUnavailable:
+    case absl::StatusCode::kAborted:
+    case absl::StatusCode::kDeadlineExceeded:
+    case absl::StatusCode::kUnknown:
+    case absl::StatusCode::kResourceExhausted: return status;
+    default: return base::Unavailable("database: " + base::ToString(status));
+  }
+}
+
+// Why the account or the domain may not send; "" when both may. `account` and `domain` as in
+// MaySend.
+absl::StatusOr<std::string> FindObjection(db::Connection& c, int64_t account,
+                                          const std::string& domain) {
+  if (account != 0) {
+    GODWIT_ASSIGN_OR_RETURN(const auto found,
+                            store::LookupSendingAccount(c, store::AccountId{account}));
+    if (found == store::SendingAccount::kUnknown) return std::string("no such account");
+    if (found == store::SendingAccount::kDisabled) return std::string("the account is disabled");
+  }
+  if (domain.empty()) return std::string();
+  GODWIT_ASSIGN_OR_RETURN(const bool ours, store::IsLocalDomain(c, domain));
+  return std::string(ours ? "" : "the sender's domain is not ours");
+}
+
 bool HasEightBit(std::string_view octets) { return !base::IsAscii(octets); }
 
 bool IsHeaderBlock(std::string_view header) {
@@ -72,18 +100,11 @@ base::Task<absl::Status> IntakeShared::MaySend(int64_t account, std::string doma
     const auto known = known_.find(key);
     if (known != known_.end() && known->second.until > now) co_return known->second.verdict;
   }
-  auto check = [account, domain](db::Connection& c) -> absl::Status {
-    if (account != 0) {
-      absl::Status may = store::CheckSendingAccount(c, store::AccountId{account});
-      if (absl::IsNotFound(may)) return base::PermissionDenied("no such account");
-      GODWIT_RETURN_IF_ERROR(may);
-    }
-    if (domain.empty()) return absl::OkStatus();
-    GODWIT_ASSIGN_OR_RETURN(const bool ours, store::IsLocalDomain(c, domain));
-    return ours ? absl::OkStatus() : base::PermissionDenied("the sender's domain is not ours");
-  };
-  absl::Status verdict = co_await parts_.pool->Run(check);
-  if (!verdict.ok() && !absl::IsPermissionDenied(verdict)) co_return verdict;
+  absl::StatusOr<std::string> objection = co_await parts_.pool->Run(
+      [account, domain](db::Connection& c) { return FindObjection(c, account, domain); });
+  if (!objection.ok()) co_return DatabaseFailed(objection.status());
+  absl::Status verdict;
+  if (!objection->empty()) verdict = base::PermissionDenied(*objection);
   std::lock_guard lock(mutex_);
   if (known_.size() >= kMaxVerdicts) known_.clear();
   known_[key] = {verdict, now + kVerdictValid};
@@ -130,13 +151,13 @@ absl::Status Intake::TakeSubmission(const Submission& submission) {
   }
   if (submission.recipients.empty()) return base::InvalidArgument("no recipient");
   if (submission.recipients.size() > settings().recipients) {
-    return base::ResourceExhausted("too many recipients");
+    return base::OutOfRange("too many recipients");
   }
   for (const Submission::Recipient& recipient : submission.recipients) {
     GODWIT_RETURN_IF_ERROR(AddRecipient(recipient));
   }
   expected_ = submission.size;
-  if (expected_ > settings().message_size) return base::ResourceExhausted("message too large");
+  if (expected_ > settings().message_size) return base::OutOfRange("message too large");
   // Callers choose their keys; none can meet another's.
   message_.idempotency_key = submission.caller + ":" + submission.key;
   message_.id = store::NewQueueId(shared_->parts().random);
@@ -174,7 +195,7 @@ uint64_t Intake::size() const {
 }
 
 absl::Status Intake::CheckSize(size_t more) const {
-  if (size() + more > settings().message_size) return base::ResourceExhausted("message too large");
+  if (size() + more > settings().message_size) return base::OutOfRange("message too large");
   return absl::OkStatus();
 }
 
@@ -191,7 +212,7 @@ absl::Status Intake::TakeHeader(std::string_view bytes) {
   if (body_begun_) return base::InvalidArgument("the header comes before the body");
   GODWIT_RETURN_IF_ERROR(CheckLineEnds(bytes));
   if (message_.header.size() + bytes.size() > store::kMaxHeaderSize) {
-    return base::ResourceExhausted("header too large");
+    return base::OutOfRange("header too large");
   }
   GODWIT_RETURN_IF_ERROR(CheckSize(bytes.size()));
   message_.header += bytes;
@@ -228,7 +249,7 @@ base::Task<absl::Status> Intake::Stage(std::string_view octets) {
   };
   absl::StatusOr<store::StagedQueueBody> staged =
       co_await shared_->parts().pool->Run(std::move(job));
-  if (!staged.ok()) co_return staged.status();
+  if (!staged.ok()) co_return DatabaseFailed(staged.status());
   message_.staged = *staged;
   co_return absl::OkStatus();
 }
@@ -254,7 +275,7 @@ base::Task<absl::StatusOr<store::EnqueueResult>> Intake::Commit() {
   const size_t weight = message_.header.size() + message_.body.size();
   absl::StatusOr<store::EnqueueResult> result =
       co_await shared_->enqueuer()->Run(&message_, weight);
-  if (!result.ok()) co_return result.status();
+  if (!result.ok()) co_return DatabaseFailed(result.status());
   if (result->code == store::EnqueueCode::kExpired) {
     message_.staged.reset();
     co_return base::Unavailable("the staged body was swept");

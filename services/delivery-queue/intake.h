@@ -65,8 +65,8 @@ class IntakeShared {
   const Parts& parts() const { return parts_; }
   Enqueuer* enqueuer() { return &enqueuer_; }
 
-  // OK, or PermissionDenied; remembered for two seconds. `account` 0: only the domain; `domain` "":
-  // only the account.
+  // OK, or PermissionDenied, which are remembered for two seconds; or the database's failure.
+  // `account` 0: only the domain; `domain` "": only the account.
   base::Task<absl::Status> MaySend(int64_t account, std::string domain);
 
  private:

@@ -36,6 +36,7 @@ struct Attempt {
   int open_jobs = 0;
   int writing = 0;                 // outcomes that are being written
   base::Completion<bool> written;  // set when there is no open job and the last of these is written
+  RoutePtr full;                   // a job of it found its site full
 
   store::QueueId id() const { return message.id; }
   const std::string& trace() const { return message.envelope.trace_id; }
@@ -45,8 +46,10 @@ using AttemptPtr = std::shared_ptr<Attempt>;
 struct Job {
   AttemptPtr attempt;
   RoutePtr route;
+  // Of the same lane, for other domains among the recipients: for their reports of TLS.
+  std::vector<RoutePtr> also{};
   std::vector<size_t> recipients;  // of attempt->message.recipients
-  bool tried = false;  // on a connection that was found dead: not a second time in silence
+  int dead = 0;                    // connections that were found dead under it
 };
 
 // What became of one recipient.
@@ -54,9 +57,9 @@ struct RecipientResult {
   enum class State { kDelivered, kDeferred, kFailed };
   size_t recipient = 0;
   State state = State::kDeferred;
-  smtp::Reply reply;
+  smtp::Reply reply{};
   bool ours = false;       // the reply is our own words, not the server's
-  std::string host;        // that answered; "" nobody did
+  std::string host{};      // that answered; "" nobody did
   bool dsn_taken = false;  // the server will tell the sender what becomes of it (RFC 3461 §5.2.2)
   const char* at = "";     // of metrics.h, when it is deferred
 };
@@ -64,6 +67,9 @@ struct RecipientResult {
 struct JobResult {
   std::vector<RecipientResult> recipients;
   bool uncertain = false;  // the dot was sent and its reply never came
+  // Nobody has it, and another host may take it: all are put off, or we object to what this host
+  // can not do.
+  bool elsewhere = false;
 };
 
 // Everybody of `job` alike.

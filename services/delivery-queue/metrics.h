@@ -40,6 +40,9 @@ struct Metrics {
   obs::CounterFamily notices{"godwit_delivery_queue_notices_total",
                              "Delivery status notifications written.",
                              {{"action", {"failed", "delayed", "delivered", "relayed"}}}};
+  obs::Counter notices_lost{"godwit_delivery_queue_notices_lost_total",
+                            "Notifications that could not be written or enqueued: a sender is not "
+                            "told."};
   obs::Counter uncertain{"godwit_delivery_queue_uncertain_total",
                          "Final dots whose reply never came: the message may come twice."};
   obs::Counter stale{
@@ -61,7 +64,8 @@ struct Metrics {
   obs::Gauge share{"godwit_delivery_queue_fair_share_of_shards",
                    "Shards that this replica should have."};
   obs::Counter database_failures{"godwit_delivery_queue_database_failures_total",
-                                 "Beats, loads and records that the database did not take."};
+                                 "Beats, loads, records and measurements that the database did "
+                                 "not take."};
 };
 
 }  // namespace godwit::delivery_queue

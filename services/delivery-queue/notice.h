@@ -29,9 +29,9 @@ class NoticeWriter {
   };
   explicit NoticeWriter(const Parts& parts) : parts_(parts) {}
 
-  // About `told`, who are recipients of `attempt`. Its key is made of the message and the first of
-  // them, so that it can not be enqueued twice. NotFound when the message is gone; whatever else
-  // fails may be tried again.
+  // About `told`, who are recipients of `attempt`. `key` (NoticeKey() of the outcome) is that of no
+  // other notice, so that this one is enqueued once. NotFound when the message is gone; whatever
+  // else fails may be tried again.
   base::Task<absl::StatusOr<store::NewQueueMessage>> Write(AttemptPtr attempt,
                                                            std::vector<dsn::Recipient> told,
                                                            std::string key, absl::Time now);

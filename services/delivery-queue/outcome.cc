@@ -93,7 +93,10 @@ class Maker {
 
   void AddDeferred(const store::DueRecipient& recipient, const RecipientResult& one,
                    store::RecipientRecord* record) {
-    if (TakenInParts(result_, one)) return;  // pending, and due
+    if (TakenInParts(result_, one)) {
+      record->counted = false;  // it stays due, and was not asked for in earnest
+      return;
+    }
     const absl::Time expires = message_.envelope.expires_at;
     const Deferral deferral = Defer(recipient.attempts + 1, now_, expires, policy_, random_);
     if (deferral.give_up) {
@@ -135,12 +138,29 @@ Outcome MakeOutcome(const Job& job, const JobResult& result, absl::Time now,
   return Maker(job, result, now, policy, random).Make();
 }
 
+std::string NoticeKey(const Attempt& attempt, const Outcome& outcome) {
+  std::string key = "dsn:" + std::to_string(store::ToInt(attempt.id()));
+  for (const store::RecipientRecord& record : outcome.record.recipients) {
+    if (!record.counted) continue;
+    for (const store::DueRecipient& recipient : attempt.message.recipients) {
+      if (recipient.number != record.number) continue;
+      return key + ":" + std::to_string(record.number) + ":" + std::to_string(recipient.attempts);
+    }
+  }
+  return key;
+}
+
 std::string ReplyLine(const smtp::Reply& reply) {
   std::string line = std::to_string(reply.code);
   if (!reply.enhanced.empty()) line += ' ' + reply.enhanced;
   for (const std::string& text : reply.lines) {
     if (!text.empty()) line += ' ' + text;
   }
+  if (line.size() <= store::kMaxReply) return line;
+  // Not in the middle of a character.
+  size_t end = store::kMaxReply;
+  while (end > 0 && (static_cast<unsigned char>(line[end]) & 0xC0U) == 0x80U) --end;
+  line.resize(end);
   return line;
 }
 

@@ -20,10 +20,14 @@ struct Outcome {
   std::vector<dsn::Recipient> told;
 };
 
+// What makes a notice about `outcome` the only one with its idempotency key: the message, the first
+// recipient whose attempt is counted, and the number of that attempt, which each outcome raises.
+std::string NoticeKey(const Attempt& attempt, const Outcome& outcome);
+
 Outcome MakeOutcome(const Job& job, const JobResult& result, absl::Time now,
                     const RetryPolicy& policy, base::RandomSource* random);
 
-// "550 5.1.1 No such user", one line.
+// "550 5.1.1 No such user", one line of at most store::kMaxReply octets.
 std::string ReplyLine(const smtp::Reply& reply);
 smtp::DsnNotify NotifyFrom(int mask);
 

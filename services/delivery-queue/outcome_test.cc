@@ -167,10 +167,52 @@ TEST_CASE("Recipients beyond a server's bound come in the next transaction",
       {.recipient = 1, .state = State::kDeferred, .reply = {452, "4.5.3", {"Too many"}}});
   Outcome outcome = MakeOutcome(job, result, kEnqueued, kPolicy, base::RandomSource::System());
   CHECK(outcome.record.recipients.at(1).next_attempt == kEnqueued);
+  // Nor are the transactions counted that it takes until their turn comes: a hundred recipients
+  // with ten a transaction were at their tenth attempt, and its pause of hours, at the first true
+  // answer.
+  CHECK_FALSE(outcome.record.recipients.at(1).counted);
+  CHECK(outcome.record.recipients.at(0).counted);
   // Not when nobody was taken: then it is no bound.
   result.recipients[0].state = State::kDeferred;
   outcome = MakeOutcome(job, result, kEnqueued, kPolicy, base::RandomSource::System());
   CHECK(outcome.record.recipients.at(1).next_attempt > kEnqueued);
+  CHECK(outcome.record.recipients.at(1).counted);
+}
+
+// The number was that of another recipient, so that two notices about different attempts could have
+// one key: the second was taken for known, and the sender was never told.
+TEST_CASE("Each notice has a key of its own", "[delivery-queue][unit]") {
+  Job job;
+  job.attempt = std::make_shared<Attempt>();
+  store::DueMessage& message = job.attempt->message;
+  message.id = store::QueueId{7};
+  message.envelope.expires_at = kExpires;
+  message.recipients = {{.number = 1, .attempts = 3}, {.number = 2, .attempts = 1}};
+  auto key = [&](std::vector<State> states, int code) {
+    JobResult result;
+    job.recipients.clear();
+    for (size_t i = message.recipients.size() - states.size(); i < message.recipients.size(); ++i) {
+      const State state = states[job.recipients.size()];
+      job.recipients.push_back(i);
+      result.recipients.push_back({.recipient = i, .state = state, .reply = {code, "", {}}});
+    }
+    return NoticeKey(*job.attempt,
+                     MakeOutcome(job, result, kEnqueued, kPolicy, base::RandomSource::System()));
+  };
+  // The job of the second recipient in an attempt of both, and later when he is alone.
+  CHECK(key({State::kFailed}, 550) == "dsn:7:2:1");
+  message.recipients[1].attempts = 3;
+  CHECK(key({State::kFailed}, 550) == "dsn:7:2:3");
+  CHECK(key({State::kFailed, State::kFailed}, 550) == "dsn:7:1:3");
+  // Whose attempt is not counted may come with the same number again.
+  message.recipients.insert(message.recipients.begin(), {.number = 9, .attempts = 0});
+  CHECK(key({State::kDeferred, State::kDelivered, State::kFailed}, 452) == "dsn:7:1:3");
+}
+
+TEST_CASE("A reply is told in bounds", "[delivery-queue][unit]") {
+  CHECK(ReplyLine({550, "5.1.1", {std::string(5000, 'x')}}).size() == store::kMaxReply);
+  std::string text(store::kMaxReply - 5, 'x');
+  CHECK(ReplyLine({550, "", {text + "\xc3\xa4"}}) == "550 " + text);
 }
 
 }  // namespace

@@ -5,7 +5,9 @@
 #include <algorithm>
 #include <utility>
 
+#include "absl/time/clock.h"
 #include "libs/base/status.h"
+#include "libs/obs/log.h"
 #include "libs/rpc/call.h"
 #include "proto/godwit/tls_policy/v1/tls_policy.grpc.pb.h"
 
@@ -15,6 +17,10 @@ namespace {
 namespace pb = ::godwit::tls_policy::v1;
 
 constexpr size_t kMaxKept = 1000;
+constexpr size_t kMaxKeptOctets = 16 << 20;
+// Of one call: below what a server takes (4 MiB). An outcome is some 100 KiB with a large policy.
+constexpr size_t kMaxCallOctets = 2 << 20;
+constexpr absl::Duration kLogLosses = absl::Minutes(1);
 // What tls-policy does not say for how long it holds.
 constexpr absl::Duration kLeastValid = absl::Seconds(1);
 constexpr absl::Duration kLongestValid = absl::Minutes(5);
@@ -39,9 +45,11 @@ PolicyOutcome FromProto(pb::Outcome outcome) {
   }
 }
 
-RouteHost FromProto(const pb::Host& in) {
+RouteHost FromProto(const pb::Host& in, bool named_by_mx) {
   RouteHost host;
   host.name = in.name();
+  host.preference = in.preference();
+  host.name_proven = !named_by_mx || in.mx_secure() || in.mta_sts_matched();
   for (const std::string& bytes : in.addresses()) {
     if (const auto address = base::IpAddress::FromBytes(bytes)) host.addresses.push_back(*address);
   }
@@ -96,40 +104,81 @@ class Client : public PolicyClient {
     PolicyAnswer answer;
     answer.outcome = FromProto(response->outcome());
     answer.reason = response->reason();
-    for (const pb::Host& host : response->hosts()) answer.hosts.push_back(FromProto(host));
+    for (const pb::Host& host : response->hosts()) {
+      answer.hosts.push_back(FromProto(host, !response->implicit_mx()));
+    }
     answer.valid = std::clamp(absl::Seconds(response->valid_seconds()), kLeastValid, kLongestValid);
     co_return answer;
   }
 
   void Record(TlsOutcome outcome) override {
     std::lock_guard lock(mutex_);
-    if (kept_.size() < kMaxKept) kept_.push_back(std::move(outcome));
+    const size_t octets = outcome.report.size();
+    if (kept_.size() >= kMaxKept || kept_octets_ + octets > kMaxKeptOctets) {
+      ++lost_;
+      return;
+    }
+    kept_octets_ += octets;
+    kept_.push_back(std::move(outcome));
   }
 
   base::Task<void> Flush() override {
-    pb::RecordRequest request;
+    std::vector<TlsOutcome> outcomes;
     {
       std::lock_guard lock(mutex_);
-      for (const TlsOutcome& outcome : kept_) *request.add_outcomes() = ToProto(outcome);
-      kept_.clear();
+      outcomes = std::exchange(kept_, {});
+      kept_octets_ = 0;
     }
-    if (request.outcomes().empty()) co_return;
+    for (size_t at = 0; at < outcomes.size();) {
+      pb::RecordRequest request;
+      for (size_t octets = 0; at < outcomes.size() && octets < kMaxCallOctets; ++at) {
+        octets += outcomes[at].report.size();
+        *request.add_outcomes() = ToProto(outcomes[at]);
+      }
+      const int count = request.outcomes_size();
+      absl::Status sent = co_await Send(std::move(request));
+      if (!sent.ok()) Lose(static_cast<size_t>(count), sent);
+    }
+    LogLosses();
+  }
+
+ private:
+  base::Task<absl::Status> Send(pb::RecordRequest request) {
     rpc::CallOptions options;
     options.deadline = deadline_;
-    // What is lost is missing in a report.
     auto recorded = co_await rpc::Call<pb::TlsPolicy::StubInterface,
                                        pb::TlsPolicy::StubInterface::async_interface,
                                        pb::RecordRequest, pb::RecordResponse>(
         stub_.get(), &pb::TlsPolicy::StubInterface::async_interface::Record, std::move(request),
         std::move(options));
-    (void)recorded;
+    co_return recorded.status();
   }
 
- private:
+  // What is lost is missing in a report.
+  void Lose(size_t count, const absl::Status& status) {
+    std::lock_guard lock(mutex_);
+    lost_ += count;
+    why_ = status;
+  }
+
+  void LogLosses() {
+    std::lock_guard lock(mutex_);
+    const absl::Time now = absl::Now();
+    if (lost_ == 0 || now - logged_ < kLogLosses) return;
+    logged_ = now;
+    obs::Log(obs::Level::kWarning, "outcomes of TLS are lost",
+             {{"count", std::exchange(lost_, 0)}, {"status", why_}});
+  }
+
   std::unique_ptr<pb::TlsPolicy::StubInterface> stub_;
   const absl::Duration deadline_;
   std::mutex mutex_;
-  std::vector<TlsOutcome> kept_;  // guarded by mutex_
+  // Guarded by mutex_.
+  std::vector<TlsOutcome> kept_;
+  size_t kept_octets_ = 0;
+  size_t lost_ = 0;
+  absl::Status why_;
+  absl::Time logged_ = absl::InfinitePast();
 };
 
 }  // namespace

@@ -56,7 +56,8 @@ class PolicyClient {
   // `host_only`: `domain` is a host itself (a smarthost). Errors are those of the call.
   virtual base::Task<absl::StatusOr<PolicyAnswer>> Resolve(std::string domain, uint16_t port,
                                                            bool host_only) = 0;
-  // Kept until the next Flush(); any thread. At most 1000 are kept: they are statistics.
+  // Kept until the next Flush(); any thread. At most 1000 and 16 MiB are kept, and those above are
+  // counted in the log: they are statistics.
   virtual void Record(TlsOutcome outcome) = 0;
   // Sends what is kept; on a reactor's thread.
   virtual base::Task<void> Flush() = 0;

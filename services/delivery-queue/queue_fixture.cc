@@ -20,6 +20,7 @@ namespace tls = ::godwit::tls_policy::v1;
 const absl::Time kNow = absl::FromUnixSeconds(1'790'000'000);
 
 base::Task<absl::Status> Ok() { co_return absl::OkStatus(); }
+base::Task<absl::Status> Busy() { co_return base::ResourceExhausted("too many at once"); }
 
 base::Task<absl::StatusOr<pb::EnqueueResponse>> Send(pb::DeliveryQueue::Stub* stub,
                                                      std::vector<pb::EnqueueRequest> requests) {
@@ -40,6 +41,8 @@ base::Task<absl::StatusOr<pb::EnqueueResponse>> Send(pb::DeliveryQueue::Stub* st
 grpc::ServerUnaryReactor* ScriptedPolicy::Resolve(grpc::CallbackServerContext* context,
                                                   const tls::ResolveRequest* in,
                                                   tls::ResolveResponse* out) {
+  ++resolves;
+  if (busy > 0 && busy-- > 0) return rpc::ServeUnary(context, executor_, Busy());
   std::lock_guard lock(mutex_);
   const auto answer = answers_.find(in->domain());
   *out = answer != answers_.end() ? answer->second : OneHost("mx." + in->domain());
@@ -74,6 +77,20 @@ tls::ResolveResponse ScriptedPolicy::OneHost(const std::string& name,
   host->add_addresses(std::string("\x7f\0\0\1", 4));
   host->set_requirement(requirement);
   host->mutable_report()->set_domain(name);
+  return response;
+}
+
+tls::ResolveResponse ScriptedPolicy::Hosts(const std::vector<std::string>& names) {
+  tls::ResolveResponse response = OneHost(names.front());
+  response.clear_hosts();
+  for (const std::string& name : names) {
+    const int number = response.hosts_size() + 1;
+    *response.add_hosts() = OneHost(name).hosts(0);
+    response.mutable_hosts(number - 1)->set_preference(static_cast<uint32_t>(number));
+    std::string address("\x7f\0\0\0", 4);
+    address[3] = static_cast<char>(number);
+    response.mutable_hosts(number - 1)->set_addresses(0, address);
+  }
   return response;
 }
 

@@ -3,6 +3,7 @@
 // QueueFixture: the whole daemon in this process, for component tests: a PostgreSQL of its own, a
 // tls-policy that says what the test tells it, mail servers (test_mx.h), and a caller of Enqueue.
 
+#include <atomic>
 #include <catch2/catch.hpp>
 #include <map>
 #include <memory>
@@ -50,6 +51,11 @@ class ScriptedPolicy : public tls_policy::v1::TlsPolicy::CallbackService {
   static tls_policy::v1::ResolveResponse OneHost(
       const std::string& name,
       tls_policy::v1::Requirement requirement = tls_policy::v1::REQUIREMENT_OPPORTUNISTIC);
+  // Hosts at 127.0.0.1, 127.0.0.2, ..., by preference.
+  static tls_policy::v1::ResolveResponse Hosts(const std::vector<std::string>& names);
+
+  std::atomic<int> busy{0};      // so many calls of Resolve are refused
+  std::atomic<int> resolves{0};  // calls of it
 
  private:
   base::Executor* const executor_;

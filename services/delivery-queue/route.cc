@@ -1,16 +1,38 @@
 #include "services/delivery-queue/route.h"
 
+#include <algorithm>
+
 #include "libs/base/encoding.h"
 
 namespace godwit::delivery_queue {
 namespace {
 
-void AppendTlsa(const RouteHost& host, std::string* site) {
+// RFC 7672 §3.1.2: of DANE-TA, which looks at names.
+constexpr int kTrustAnchor = 2;
+
+// Names have none of these characters.
+void AppendTlsa(const RouteHost& host, std::string* lane) {
+  bool names = false;
   for (const base::DnsTlsa& record : host.tlsa) {
-    *site += ' ';
-    *site += std::to_string(record.usage) + std::to_string(record.selector) +
+    *lane += ' ';
+    *lane += std::to_string(record.usage) + std::to_string(record.selector) +
              std::to_string(record.matching) + base::HexEncode(record.data);
+    names |= record.usage == kTrustAnchor;
   }
+  if (host.tlsa.empty()) return;
+  *lane += '@' + host.tlsa_base;
+  // RFC 7672 §3.2.2: one of them is the recipient's domain, so that these connections are its own.
+  if (!names) return;
+  for (const std::string& name : host.tls_names) *lane += ',' + name;
+}
+
+void AppendProof(const RouteHost& host, std::string* lane) {
+  *lane += host.name + '/' + std::to_string(static_cast<int>(host.need));
+  *lane += host.verify_and_report ? 'v' : '-';
+  *lane += host.name_proven ? 'p' : '-';
+  *lane += std::to_string(host.unusable_result);
+  AppendTlsa(host, lane);
+  *lane += ';';
 }
 
 }  // namespace
@@ -25,14 +47,32 @@ std::string_view RouteKindName(RouteKind kind) {
   return "none";
 }
 
-std::string SiteOf(const std::vector<RouteHost>& hosts, uint16_t port) {
-  std::string site;
-  for (const RouteHost& host : hosts) {
-    site += host.name + '/' + std::to_string(static_cast<int>(host.need));
-    AppendTlsa(host, &site);
+std::string SiteOf(const Route& route) {
+  std::vector<std::string_view> names;
+  for (const RouteHost& host : route.hosts) names.push_back(host.name);
+  std::sort(names.begin(), names.end());
+  std::string site(RouteKindName(route.kind));
+  site += ' ';
+  for (std::string_view name : names) {
+    site += name;
     site += ';';
   }
-  return site + std::to_string(port);
+  return site + std::to_string(route.port);
+}
+
+// RFC 5321 §5.1: hosts of one preference come in an order of chance, which makes no difference.
+std::string LaneOf(const Route& route) {
+  std::vector<const RouteHost*> hosts;
+  for (const RouteHost& host : route.hosts) hosts.push_back(&host);
+  std::sort(hosts.begin(), hosts.end(), [](const RouteHost* a, const RouteHost* b) {
+    return a->preference != b->preference ? a->preference < b->preference : a->name < b->name;
+  });
+  std::string lane = SiteOf(route) + ' ';
+  for (size_t i = 0; i < hosts.size(); ++i) {
+    if (i > 0 && hosts[i]->preference != hosts[i - 1]->preference) lane += '>';
+    AppendProof(*hosts[i], &lane);
+  }
+  return lane;
 }
 
 }  // namespace godwit::delivery_queue

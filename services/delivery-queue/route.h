@@ -30,11 +30,15 @@ enum class TlsNeed {
 struct RouteHost {
   std::string name;  // A-labels; an address literal has its own text
   std::vector<base::IpAddress> addresses;
+  uint32_t preference = 0;  // of the MX record
   TlsNeed need = TlsNeed::kOpportunistic;
   bool verify_and_report = false;  // an MTA-STS policy in testing mode
   std::vector<base::DnsTlsa> tlsa{};
   std::string tlsa_base{};
   std::vector<std::string> tls_names{};
+  // That `name` is a host of the domain is known by DNSSEC, by the domain's MTA-STS policy, or
+  // because nobody was asked for it (RFC 8689 §4.2.1, step 2).
+  bool name_proven = false;
   std::string problem{};    // of kUnusable
   int unusable_result = 0;  // its result type for reports (RFC 8460 §4.3)
   std::string report{};     // what tls-policy wants back with the outcome, opaque; "" nothing
@@ -42,17 +46,19 @@ struct RouteHost {
 
 struct Route {
   RouteKind kind = RouteKind::kDirect;
-  // Messages of one site share connections and limits. Two domains with the same hosts and the same
-  // requirements are one.
+  // Its hosts, whatever their order: what is bounded, is bounded by site.
   std::string site;
+  // The site and what a connection must prove there. Messages of one lane may share connections,
+  // those of two must not: what one domain has to prove says nothing of another's.
+  std::string lane{};
   std::vector<RouteHost> hosts{};  // in the order of trying; none for kCapture
   uint16_t port = 25;
 };
 
 using RoutePtr = std::shared_ptr<const Route>;
 
-// The site of hosts that are asked for with these requirements.
-std::string SiteOf(const std::vector<RouteHost>& hosts, uint16_t port);
+std::string SiteOf(const Route& route);
+std::string LaneOf(const Route& route);
 
 // Where a domain's mail goes, or why it goes nowhere (4xx: for now).
 struct RouteAnswer {

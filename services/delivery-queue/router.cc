@@ -5,6 +5,7 @@
 
 #include "libs/base/ascii.h"
 #include "libs/base/status.h"
+#include "libs/net/reactor.h"
 #include "libs/obs/log.h"
 #include "libs/store/queue.h"
 
@@ -14,6 +15,9 @@ namespace {
 // What an administrator changes takes effect within two seconds.
 constexpr absl::Duration kOwnValid = absl::Seconds(2);
 constexpr size_t kMaxKnown = 20000;
+// Between questions to a tls-policy that has too much to do: some two minutes in all.
+constexpr absl::Duration kFirstPause = absl::Seconds(1);
+constexpr absl::Duration kLongestPause = absl::Seconds(64);
 
 RouteAnswer Refuse(int code, std::string_view enhanced, std::string_view text) {
   RouteAnswer answer;
@@ -23,7 +27,8 @@ RouteAnswer Refuse(int code, std::string_view enhanced, std::string_view text) {
 
 RouteAnswer Use(Route route) {
   RouteAnswer answer;
-  if (route.site.empty()) route.site = SiteOf(route.hosts, route.port);
+  route.site = SiteOf(route);
+  route.lane = LaneOf(route);
   answer.route = std::make_shared<const Route>(std::move(route));
   return answer;
 }
@@ -83,9 +88,17 @@ void Router::Keep(Cache* cache, const std::string& domain, RouteAnswer answer,
 base::Task<RouteAnswer> Router::Find(std::string domain) {
   const absl::Duration now = parts_.clock->Monotonic();
   if (const RouteAnswer* known = Look(known_, domain, now)) co_return *known;
+  const auto [flight, first] = flights_.try_emplace(domain);
+  if (!first) {
+    base::Completion<RouteAnswer> landed = flight->second.emplace_back();
+    RouteAnswer answer = co_await landed;
+    co_return answer;
+  }
   absl::Duration valid = absl::ZeroDuration();
   RouteAnswer answer = co_await FindNow(domain, &valid);
   Keep(&known_, domain, answer, now + valid);
+  const auto waiting = flights_.extract(domain);
+  for (const auto& landed : waiting.mapped()) landed.Set(answer);
   co_return answer;
 }
 
@@ -113,7 +126,6 @@ base::Task<RouteAnswer> Router::Outside(std::string domain) {
   if (parts_.settings->outbound == OutboundMode::kCapture) {
     Route route;
     route.kind = RouteKind::kCapture;
-    route.site = "capture";
     co_return Use(std::move(route));
   }
   const bool smarthost = parts_.settings->outbound == OutboundMode::kSmarthost;
@@ -152,6 +164,23 @@ base::Task<RouteAnswer> Router::ToTarget(RouteKind kind, Target target, absl::Du
   co_return Use(std::move(route));
 }
 
+// A tls-policy that has enough to do (its cold start, a storm of others' domains) is asked again:
+// it is no fault of the domain's, and no reason to put a message off for minutes.
+base::Task<absl::StatusOr<PolicyAnswer>> Router::Ask(std::string domain, uint16_t port,
+                                                     bool host_only) {
+  absl::Duration pause = kFirstPause;
+  for (;;) {
+    absl::StatusOr<PolicyAnswer> answer = co_await parts_.policy->Resolve(domain, port, host_only);
+    if (answer.status().code() != absl::StatusCode::kResourceExhausted) co_return answer;
+    if (pause > kLongestPause) co_return answer;
+    // Between half of it and all, so that those that were refused together do not come together.
+    const double part = 0.5 + static_cast<double>(parts_.random->Id63() % 1000) / 2000;
+    const bool running = co_await net::Reactor::Current()->Sleep(pause * part);
+    if (!running) co_return answer;
+    pause = pause * 2;
+  }
+}
+
 base::Task<RouteAnswer> Router::Direct(std::string domain, absl::Duration* valid) {
   const uint16_t port = parts_.settings->outbound_port;
   if (const auto literal = ParseLiteral(domain)) {
@@ -160,7 +189,7 @@ base::Task<RouteAnswer> Router::Direct(std::string domain, absl::Duration* valid
   if (domain.empty() || domain.front() == '[') {
     co_return Refuse(550, "5.1.2", "The address literal can not be read");
   }
-  absl::StatusOr<PolicyAnswer> policy = co_await parts_.policy->Resolve(domain, port, false);
+  absl::StatusOr<PolicyAnswer> policy = co_await Ask(domain, port, false);
   if (!policy.ok()) {
     obs::Log(obs::Level::kWarning, "no route", {{"domain", domain}, {"status", policy.status()}});
     *valid = absl::ZeroDuration();
@@ -178,8 +207,7 @@ base::Task<RouteAnswer> Router::Smarthost(absl::Duration* valid) {
   if (const auto address = base::IpAddress::Parse(target.host)) {
     co_return ToAddress(RouteKind::kSmarthost, target.host, *address, target.port);
   }
-  absl::StatusOr<PolicyAnswer> policy =
-      co_await parts_.policy->Resolve(target.host, target.port, true);
+  absl::StatusOr<PolicyAnswer> policy = co_await Ask(target.host, target.port, true);
   if (!policy.ok() || policy->outcome != PolicyOutcome::kOk) {
     *valid = absl::ZeroDuration();
     // Whatever is wrong with our smarthost is not the message's fault.

@@ -4,14 +4,17 @@
 // `outbound` says. Answers are remembered: whose a domain is for two seconds, hosts for as long as
 // tls-policy says.
 //
-// One thread (the worker's). Find() always ends with a route or a refusal; whatever fails of ours
+// One thread (the worker's). Who asks for a domain that is being looked up waits for that answer.
+// Find() always ends with a route or a refusal; whatever fails of ours
 // is a 451.
 
 #include <map>
 #include <string>
+#include <vector>
 
 #include "absl/time/time.h"
 #include "libs/base/clock.h"
+#include "libs/base/random.h"
 #include "libs/base/task.h"
 #include "libs/db/pool.h"
 #include "libs/dns/resolver.h"
@@ -29,6 +32,7 @@ class Router {
     db::Pool* pool = nullptr;
     dns::Resolver* resolver = nullptr;
     PolicyClient* policy = nullptr;  // null with kCapture only
+    base::RandomSource* random = nullptr;
   };
   explicit Router(const Parts& parts) : parts_(parts) {}
 
@@ -51,10 +55,13 @@ class Router {
   base::Task<RouteAnswer> ToTarget(RouteKind kind, Target target, absl::Duration* valid);
   base::Task<RouteAnswer> Direct(std::string domain, absl::Duration* valid);
   base::Task<RouteAnswer> Smarthost(absl::Duration* valid);
+  base::Task<absl::StatusOr<PolicyAnswer>> Ask(std::string domain, uint16_t port, bool host_only);
 
   const Parts parts_;
   Cache known_;    // whose a domain is, with its route
   Cache outside_;  // routes of those that are not ours
+  // Domains that are being looked up, and who waits for them.
+  std::map<std::string, std::vector<base::Completion<RouteAnswer>>> flights_;
 };
 
 }  // namespace godwit::delivery_queue

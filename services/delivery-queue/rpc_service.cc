@@ -161,6 +161,7 @@ absl::StatusOr<store::QueuePosition> ReadPage(const std::string& page) {
 const char* LabelOf(const absl::Status& status) {
   switch (status.code()) {
     case absl::StatusCode::kInvalidArgument:
+    case absl::StatusCode::kOutOfRange:
     case absl::StatusCode::kPermissionDenied: return "refused";
     case absl::StatusCode::kResourceExhausted: return "overload";
     default: return "failed";

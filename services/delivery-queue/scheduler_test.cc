@@ -15,9 +15,11 @@ class Fixture {
  public:
   explicit Fixture(const SchedulerLimits& limits) : scheduler(limits) {}
 
-  bool Offer(const std::string& site, RouteKind kind = RouteKind::kDirect) {
+  bool Offer(const std::string& site, RouteKind kind = RouteKind::kDirect,
+             const std::string& lane = "") {
     auto route = std::make_shared<Route>();
     route->site = site;
+    route->lane = site + lane;
     route->kind = kind;
     auto job = std::make_unique<Job>();
     job->route = route;
@@ -40,8 +42,11 @@ class Fixture {
   }
   void Take() {
     for (auto& action : scheduler.TakeActions()) {
-      if (auto* o = std::get_if<Scheduler::Open>(&action)) open[o->connection] = o->route->site;
-      if (auto* g = std::get_if<Scheduler::Give>(&action)) given.push_back(g->connection);
+      if (auto* o = std::get_if<Scheduler::Open>(&action)) open[o->connection] = o->route->lane;
+      if (auto* g = std::get_if<Scheduler::Give>(&action)) {
+        given.push_back(g->connection);
+        lanes.push_back(g->job->route->lane);
+      }
       if (auto* c = std::get_if<Scheduler::Close>(&action)) closing.insert(c->connection);
     }
   }
@@ -54,6 +59,7 @@ class Fixture {
   Scheduler scheduler;
   std::map<int64_t, std::string> open;
   std::vector<int64_t> given;
+  std::vector<std::string> lanes;  // of the jobs given
   std::set<int64_t> closing;
 };
 
@@ -142,16 +148,103 @@ TEST_CASE("Who can not be reached is tried one connection at a time", "[delivery
   Fixture f({.connections_per_site = 3});
   for (int i = 0; i < 3; ++i) f.Offer("down");
   CHECK(f.OpenTo("down") == 3);
-  CHECK(f.scheduler.TakeAll(1).size() == 3);
+  CHECK(f.scheduler.TakeAll(1).empty());
   f.Closed(1, false);
   for (int i = 0; i < 5; ++i) f.Offer("down");
   CHECK(f.OpenTo("down") == 2);  // those that try already
   f.Closed(2, false);
+  // The last word: nobody came through.
+  CHECK(f.scheduler.TakeAll(3).size() == 8);
+  for (int i = 0; i < 5; ++i) f.Offer("down");
+  CHECK(f.OpenTo("down") == 1);
   f.Closed(3, false);
   CHECK(f.OpenTo("down") == 1);
   // One that succeeds opens the door.
   f.Wants(f.open.begin()->first);
   CHECK(f.OpenTo("down") == 3);
+}
+
+// A provider that takes four connections from an address answered the fifth with 421, and all that
+// waited, which the four would have delivered, was put off with a doubled pause, again and again.
+TEST_CASE("A site that refuses one connection more keeps its jobs", "[delivery-queue][unit]") {
+  Fixture f({.connections_per_site = 3, .refused = absl::Seconds(30)});
+  for (int i = 0; i < 20; ++i) f.Offer("busy");
+  f.Wants(1);
+  f.Wants(2);
+  CHECK(f.scheduler.TakeAll(3).empty());
+  f.Closed(3, false);
+  CHECK(f.OpenTo("busy") == 2);
+  CHECK(f.open.size() == 2);
+  f.Wants(1);
+  CHECK(f.given.size() == 3);
+  // One that works goes: another may come.
+  f.Closed(2);
+  CHECK(f.OpenTo("busy") == 2);
+  f.Wants(f.open.rbegin()->first);
+  f.clock.Advance(absl::Seconds(29));
+  f.Tick();
+  CHECK(f.OpenTo("busy") == 2);
+  f.clock.Advance(absl::Seconds(1));
+  f.Tick();
+  CHECK(f.OpenTo("busy") == 3);
+}
+
+// The certificate for one domain said nothing of another at the same host.
+TEST_CASE("What is to be proven has connections of its own, in the bounds of the site",
+          "[delivery-queue][unit]") {
+  Fixture f({.connections_per_site = 2, .jobs_per_site = 6});
+  for (int i = 0; i < 3; ++i) f.Offer("a", RouteKind::kDirect, "1");
+  CHECK(f.OpenTo("a1") == 2);
+  f.Offer("a", RouteKind::kDirect, "2");
+  f.Offer("b", RouteKind::kDirect);
+  CHECK(f.OpenTo("b") == 1);
+  CHECK(f.OpenTo("a2") == 0);
+  CHECK(f.Offer("a", RouteKind::kDirect, "2"));
+  CHECK(f.Offer("a", RouteKind::kDirect, "3"));
+  CHECK_FALSE(f.Offer("a", RouteKind::kDirect, "3"));
+  f.Wants(1);
+  // After its job it makes place for those that have none, though it had another job.
+  f.Wants(1);
+  CHECK(f.closing.contains(1));
+  f.Closed(1);
+  CHECK(f.OpenTo("a2") == 1);
+  f.Wants(4);
+  CHECK(f.lanes == std::vector<std::string>{"a1", "a2"});
+  f.Wants(2);
+  f.Wants(2);
+  CHECK(f.closing.contains(2));
+  f.Closed(2);
+  CHECK(f.OpenTo("a3") == 1);
+}
+
+// One account's messages to servers that do not answer held all connections and all messages; then
+// no mail went to our own mailboxes.
+TEST_CASE("Our own servers are served whatever others hold", "[delivery-queue][unit]") {
+  Fixture f({.connections = 4, .internal_connections = 2, .jobs = 6, .jobs_per_site = 4});
+  int refused = 0;
+  for (int i = 0; i < 20; ++i) refused += !f.Offer("tarpit" + std::to_string(i));
+  CHECK(refused == 14);
+  CHECK(f.open.size() == 4);
+  for (int i = 0; i < 3; ++i) CHECK(f.Offer("home", RouteKind::kInternal));
+  CHECK(f.OpenTo("home") == 2);
+  f.Closed(5);
+  CHECK(f.OpenTo("home") == 2);
+  Route tarpit, home;
+  tarpit.site = "tarpit0";
+  home.site = "home";
+  home.kind = RouteKind::kInternal;
+  CHECK(f.scheduler.Room(tarpit) == 0);
+  CHECK(f.scheduler.Room(home) == 1);
+  for (int64_t id = 1; id <= 3; ++id) f.Wants(id);
+  CHECK(f.scheduler.Room(tarpit) == 3);
+}
+
+TEST_CASE("Those that are on their way have a part of the places", "[delivery-queue][unit]") {
+  Fixture f({.connections = 4, .opening = 2});
+  for (const char* site : {"a", "b", "c"}) f.Offer(site);
+  CHECK(f.open.size() == 2);
+  f.Wants(1);
+  CHECK(f.OpenTo("c") == 1);
 }
 
 TEST_CASE("A connection is renewed after so many messages", "[delivery-queue][unit]") {
@@ -172,7 +265,7 @@ TEST_CASE("A job of a dead connection goes to the front", "[delivery-queue][unit
   f.Wants(1);
   f.Closed(1);
   auto route = std::make_shared<Route>();
-  route->site = "a";
+  route->site = route->lane = "a";
   auto job = std::make_unique<Job>();
   job->route = route;
   f.scheduler.Requeue(std::move(job), f.clock.Monotonic());

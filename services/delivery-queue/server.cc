@@ -40,7 +40,8 @@ absl::Status Server::Start() {
                                                    .clock = context_->clock,
                                                    .pool = pool_.get(),
                                                    .resolver = resolver_.get(),
-                                                   .policy = policy_.get()});
+                                                   .policy = policy_.get(),
+                                                   .random = base::RandomSource::System()});
   notices_ =
       std::make_unique<NoticeWriter>(NoticeWriter::Parts{.settings = &settings_,
                                                          .pool = pool_.get(),

@@ -52,6 +52,8 @@ absl::Status SetTimes(const Config& config, Settings* settings) {
   settings->handshake_timeout = runtime::ToDuration(timeouts.handshake());
   settings->reply_timeout = runtime::ToDuration(timeouts.reply());
   settings->write_timeout = runtime::ToDuration(timeouts.write());
+  settings->opening_timeout = runtime::ToDuration(timeouts.opening());
+  settings->transaction_timeout = runtime::ToDuration(timeouts.transaction());
   settings->scheduler.idle = runtime::ToDuration(timeouts.idle());
   settings->retry.first = runtime::ToDuration(config.retry().first());
   settings->retry.longest =
@@ -79,6 +81,8 @@ absl::StatusOr<Settings> MakeSettings(const Config& config) {
       config.notices().domain().empty() ? config.hostname() : config.notices().domain();
   settings.notice_return_size = config.notices().return_size();
   settings.scheduler.connections = limits.connections();
+  settings.scheduler.opening = std::max(1U, limits.connections() / 2);
+  settings.scheduler.jobs = std::max(1U, limits.messages() / 4 * 3);
   settings.scheduler.connections_per_site = limits.connections_per_site();
   settings.scheduler.internal_connections = limits.internal_connections();
   settings.scheduler.jobs_per_site = limits.messages_per_site();

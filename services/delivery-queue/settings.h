@@ -52,6 +52,8 @@ struct Settings {
   absl::Duration handshake_timeout = absl::Seconds(30);
   absl::Duration reply_timeout = absl::Minutes(10);
   absl::Duration write_timeout = absl::Minutes(3);
+  absl::Duration opening_timeout = absl::Minutes(10);
+  absl::Duration transaction_timeout = absl::Minutes(30);
 
   absl::Duration lease = absl::Seconds(20);
   absl::Duration beat = absl::Seconds(4);

@@ -15,8 +15,10 @@ namespace {
 
 using smtp::ClientStage;
 
-// For the peer to take our QUIT.
+// For the peer to take our QUIT; to answer it.
 constexpr absl::Duration kLinger = absl::Seconds(1);
+constexpr absl::Duration kFarewell = absl::Seconds(5);
+constexpr absl::Duration kLeastWait = absl::Milliseconds(1);
 
 smtp::TlsUse UseOf(const RouteHost& host, bool in_clear) {
   switch (host.need) {
@@ -107,7 +109,14 @@ std::shared_ptr<net::TlsContext> SmtpSession::Context() const {
     case TlsNeed::kDane: return parts_->tls_dane;
     default: break;
   }
-  return host_->verify_and_report ? parts_->tls_name_reported : parts_->tls_unverified;
+  // Verified, though nothing depends on it but a report, or a message with REQUIRETLS.
+  const bool verify = host_->verify_and_report || host_->name_proven;
+  return verify ? parts_->tls_name_reported : parts_->tls_unverified;
+}
+
+void SmtpSession::SetDeadline(absl::Duration deadline) {
+  deadline_ = deadline;
+  stream_->set_write_deadline(deadline);
 }
 
 base::Task<void> SmtpSession::StartTls() {
@@ -116,25 +125,28 @@ base::Task<void> SmtpSession::StartTls() {
   if (host_->need == TlsNeed::kInternal) peer.name = "smtp-ingress";
   if (!peer.name.empty() && peer.name.front() == '[') peer.name.clear();
   peer.dane = {host_->tlsa, host_->tls_names};
-  absl::Status started = co_await stream_->StartTlsClient(Context(), std::move(peer),
-                                                          parts_->settings->handshake_timeout);
+  const absl::Duration timeout =
+      std::clamp(deadline_ - Now(), kLeastWait, parts_->settings->handshake_timeout);
+  absl::Status started = co_await stream_->StartTlsClient(Context(), std::move(peer), timeout);
   const net::TlsInfo info = stream_->tls_info();
   verdict_ = info.verdict;
   if (started.ok()) {
-    verified_ = info.verdict == net::PeerVerdict::kVerified || host_->need == TlsNeed::kInternal;
+    // RFC 8689 §4.2.1: a certificate of a host that anybody may have named proves nothing.
+    const bool proven = info.verdict == net::PeerVerdict::kVerified && host_->name_proven;
+    verified_ = proven || host_->need == TlsNeed::kInternal;
     co_return;
   }
   handshake_error_ = info.verdict_reason.empty() ? base::ToString(started) : info.verdict_reason;
 }
 
-base::Task<std::optional<SmtpSession::Problem>> SmtpSession::Connect(base::IpAddress address,
-                                                                     uint16_t port) {
+base::Task<std::optional<SmtpSession::Problem>> SmtpSession::Connect(net::Endpoint to) {
   const Settings& settings = *parts_->settings;
   net::ConnectOptions options;
-  options.to = {address, port};
-  options.timeout = settings.connect_timeout;
-  if (kind_ != RouteKind::kInternal && !address.is_loopback()) {
-    options.from = address.is_v4() ? settings.source_ipv4 : settings.source_ipv6;
+  options.to = to;
+  options.timeout =
+      std::clamp(deadline_ - net::Reactor::Current()->Now(), kLeastWait, settings.connect_timeout);
+  if (kind_ != RouteKind::kInternal && !to.address.is_loopback()) {
+    options.from = to.address.is_v4() ? settings.source_ipv4 : settings.source_ipv6;
   }
   absl::StatusOr<std::unique_ptr<net::Stream>> stream = co_await net::Connect(std::move(options));
   if (!stream.ok()) {
@@ -142,18 +154,20 @@ base::Task<std::optional<SmtpSession::Problem>> SmtpSession::Connect(base::IpAdd
     problem.at = kAtConnect;
     problem.reply = {451,
                      "4.4.1",
-                     {"No connection to " + host_->name + " [" + address.ToString() +
+                     {"No connection to " + host_->name + " [" + to.address.ToString() +
                       "]: " + std::string(base::Message(stream.status()))}};
     co_return problem;
   }
   stream_ = *std::move(stream);
   stream_->set_write_timeout(settings.write_timeout);
+  SetDeadline(deadline_);
   co_return std::nullopt;
 }
 
-base::Task<std::optional<SmtpSession::Problem>> SmtpSession::Open(base::IpAddress address,
-                                                                  uint16_t port, bool in_clear) {
-  std::optional<Problem> problem = co_await Connect(address, port);
+base::Task<std::optional<SmtpSession::Problem>> SmtpSession::Open(net::Endpoint to, bool in_clear,
+                                                                  absl::Duration deadline) {
+  deadline_ = deadline;
+  std::optional<Problem> problem = co_await Connect(to);
   if (problem) co_return problem;
   smtp::ClientOptions options;
   options.hostname = parts_->settings->hostname;
@@ -170,7 +184,8 @@ base::Task<std::optional<SmtpSession::Problem>> SmtpSession::Open(base::IpAddres
   smtp_.emplace(std::move(options));
   const Stop stop = co_await Run();
   if (stop != Stop::kReady) problem = ProblemOf(*failure_);
-  Report(problem, address);
+  // RFC 8460 §4.3: what came of TLS was told of the session before.
+  if (!in_clear) Report(problem, to.address);
   usable_ = !problem;
   const char* label = usable_ ? SessionLabel(host_->need, smtp_->tls()) : "failed";
   parts_->metrics->sessions.At({label}).Add();
@@ -199,14 +214,13 @@ SmtpSession::Problem SmtpSession::ProblemOf(const smtp::ClientFailure& failure) 
 }
 
 // RFC 8460: what became of TLS, one word a session.
-void SmtpSession::Report(const std::optional<Problem>& problem, base::IpAddress to) const {
+void SmtpSession::Report(const std::optional<Problem>& problem, base::IpAddress to) {
   if (parts_->policy == nullptr || host_->report.empty()) return;
   const bool tls_failed = !handshake_error_.empty();
   const bool tls = smtp_->tls();
   // Without TLS there is something to tell only when it was not offered or failed.
   if (problem && !tls_failed && problem->at != kAtTls && !tls) return;
   TlsOutcome outcome;
-  outcome.report = host_->report;
   outcome.host = host_->name;
   outcome.helo = smtp_->features().name;
   outcome.reason = handshake_error_;
@@ -221,17 +235,46 @@ void SmtpSession::Report(const std::optional<Problem>& problem, base::IpAddress 
   // An MTA-STS policy in mode testing that does not name the host.
   const bool would_fail = host_->verify_and_report && host_->unusable_result != 0;
   if (result == TlsResult::kSuccess && would_fail) outcome.result = host_->unusable_result;
+  outcome_ = outcome;
+  reported_.insert(std::hash<std::string>()(host_->report));
+  outcome.report = host_->report;
   parts_->policy->Record(std::move(outcome));
+}
+
+void SmtpSession::ReportFor(const Route& route) {
+  if (!outcome_) return;
+  for (const RouteHost& host : route.hosts) {
+    if (host.name != host_->name || host.report.empty()) continue;
+    if (!reported_.insert(std::hash<std::string>()(host.report)).second) return;
+    TlsOutcome outcome = *outcome_;
+    outcome.report = host.report;
+    parts_->policy->Record(std::move(outcome));
+    return;
+  }
 }
 
 base::Task<void> SmtpSession::Read() {
   in_ = {};
   input_ = net::Input();  // gives the buffer back while we wait
-  const absl::Duration patience =
-      std::min(absl::Seconds(smtp_->patience()), parts_->settings->reply_timeout);
-  input_ = co_await stream_->Read(patience);
+  const absl::Duration now = Now();
+  // RFC 5321 §4.5.3.2: for a reply. Its octets do not prolong it, or a server could hold us for
+  // ever with one now and then.
+  if (std::exchange(asked_, false) || replies_ != smtp_->replies()) {
+    replies_ = smtp_->replies();
+    reply_deadline_ =
+        now + std::min(absl::Seconds(smtp_->patience()), parts_->settings->reply_timeout);
+  }
+  const absl::Duration until = std::min(reply_deadline_, deadline_);
+  if (now < until) {
+    input_ = co_await stream_->Read(until - now);
+  } else {
+    input_.event = net::Ready::kTimeout;
+  }
   if (input_.event == net::Ready::kReadable) in_ = input_.bytes();
-  if (input_.event == net::Ready::kTimeout) smtp_->OnLost("no reply in time");
+  if (input_.event == net::Ready::kTimeout) {
+    late_ = true;
+    smtp_->OnLost("no reply in time");
+  }
   if (input_.event == net::Ready::kClosed) smtp_->OnLost("connection closed");
 }
 
@@ -242,6 +285,8 @@ base::Task<SmtpSession::Stop> SmtpSession::Run() {
       co_await Read();
     } else if (auto* send = std::get_if<smtp::Send>(&action)) {
       absl::Status written = co_await stream_->Write(send->bytes);
+      asked_ = true;
+      late_ |= absl::IsDeadlineExceeded(written);
       if (!written.ok()) smtp_->OnLost("connection lost");
     } else if (std::holds_alternative<smtp::StartTls>(action)) {
       co_await StartTls();
@@ -259,6 +304,7 @@ base::Task<SmtpSession::Stop> SmtpSession::Run() {
     } else if (auto* failed = std::get_if<smtp::Failed>(&action)) {
       failure_ = std::move(failed->failure);
       usable_ = false;
+      co_await Farewell();
       co_return Stop::kFailed;
     } else {
       usable_ = false;
@@ -266,6 +312,15 @@ base::Task<SmtpSession::Stop> SmtpSession::Run() {
       co_return Stop::kFailed;
     }
   }
+}
+
+// RFC 5321 §4.1.1.10: a QUIT, where client and server are in step; nobody waits for its answer.
+base::Task<void> SmtpSession::Farewell() {
+  smtp::ClientAction action = smtp_->Next(&in_);
+  const auto* send = std::get_if<smtp::Send>(&action);
+  if (send == nullptr) co_return;
+  SetDeadline(Now() + kFarewell);
+  (void)co_await stream_->Write(send->bytes);
 }
 
 smtp::ClientMessage SmtpSession::MessageOf(const Job& job, std::string_view header) const {
@@ -290,9 +345,24 @@ smtp::ClientMessage SmtpSession::MessageOf(const Job& job, std::string_view head
   return message;
 }
 
+// Something came, or the end, while nothing was asked. A reply that answers nothing (a second one
+// to the last dot) would be taken for that to our next command.
+bool SmtpSession::Disturbed() {
+  if (!in_.empty()) return true;
+  const net::Buffer waste = stream_->reactor()->BorrowBuffer();
+  const absl::StatusOr<size_t> got = stream_->ReadSome(waste.data(), net::Buffer::kSize);
+  return !got.ok() || *got > 0;
+}
+
 base::Task<JobResult> SmtpSession::Deliver(Job* job) {
-  found_dead_ = false;
+  found_dead_ = Disturbed();
+  if (found_dead_) {
+    usable_ = false;
+    co_return AllOf(*job, RecipientResult::State::kDeferred,
+                    {451, "4.4.2", {"The connection to the next server was lost"}}, kAtMail);
+  }
   given_up_.clear();
+  SetDeadline(Now() + parts_->settings->transaction_timeout);
   Attempt* const attempt = job->attempt.get();
   absl::StatusOr<std::string> header = attempt->header.value_or("");
   if (!attempt->header) {
@@ -304,11 +374,13 @@ base::Task<JobResult> SmtpSession::Deliver(Job* job) {
                     {451, "4.3.0", {"The message can not be read now"}}, kAtData);
   }
   smtp::ClientMessage message = MessageOf(*job, *header);
-  // RFC 8689 §4.2.1: the server must have proven who it is, too.
+  // RFC 8689 §4.2.1: the server must have proven who it is, too; another host may.
   if (message.require_tls && !verified_) {
-    co_return AllOf(*job, RecipientResult::State::kFailed,
-                    {550, "5.7.30", {"REQUIRETLS is wanted, and the way there does not prove it"}},
-                    kAtMail);
+    JobResult unproven = AllOf(
+        *job, RecipientResult::State::kFailed,
+        {550, "5.7.30", {"REQUIRETLS is wanted, and the way there does not prove it"}}, kAtMail);
+    unproven.elsewhere = true;
+    co_return unproven;
   }
   JobResult result = co_await Transact(job, std::move(message), *std::move(header));
   co_return result;
@@ -336,6 +408,7 @@ base::Task<JobResult> SmtpSession::Transact(Job* job, smtp::ClientMessage messag
   }
   const smtp::TransactionResult& result = smtp_->result();
   found_dead_ = stop == Stop::kFailed && delivered_jobs_ > 0 && !result.dot_sent && failure_ &&
+                !late_ &&
                 (failure_->kind == smtp::ClientFailure::Kind::kLost ||
                  (failure_->reply && failure_->reply->code == 421));
   ++delivered_jobs_;
@@ -379,6 +452,10 @@ JobResult SmtpSession::Collect(const Job& job) const {
   const smtp::TransactionResult& from = smtp_->result();
   JobResult result;
   result.uncertain = from.uncertain;
+  result.elsewhere =
+      !from.dot_sent &&
+      (from.objection || std::all_of(from.recipients.begin(), from.recipients.end(),
+                                     [](const auto& each) { return each.temporary(); }));
   for (size_t i = 0; i < job.recipients.size(); ++i) {
     const smtp::RecipientOutcome& outcome = from.recipients[i];
     RecipientResult one;
@@ -402,6 +479,7 @@ JobResult SmtpSession::Collect(const Job& job) const {
 base::Task<void> SmtpSession::Quit() {
   if (stream_ == nullptr) co_return;
   if (usable_) {
+    SetDeadline(Now() + kFarewell);
     smtp_->Quit();
     (void)co_await Run();
   }

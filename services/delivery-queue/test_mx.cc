@@ -76,7 +76,7 @@ TestMx::TestMx(Options options)
   front.handshakes = &handshakes_;
   front_ = std::make_unique<smtpd::Front>(&reactors_, std::move(front));
   net::ListenOptions listen;
-  listen.endpoint = *net::Endpoint::Parse("127.0.0.1:" + std::to_string(options.port));
+  listen.endpoint = *net::Endpoint::Parse(options.host + ":" + std::to_string(options.port));
   smtpd::Profile profile;
   profile.tls = options.tls;
   profile.implicit_tls = options.implicit_tls;

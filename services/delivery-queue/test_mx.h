@@ -40,6 +40,7 @@ class TestMx {
     bool implicit_tls = false;
     smtp::ExtensionSet extensions = smtp::ServerOptions().extensions;
     uint16_t port = 0;
+    std::string host = "127.0.0.1";
   };
   explicit TestMx(Options options);
   TestMx() : TestMx(Options()) {}

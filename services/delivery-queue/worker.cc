@@ -16,14 +16,17 @@ namespace {
 // that took its time, a clock that is behind.
 constexpr absl::Duration kRescan = absl::Minutes(5);
 constexpr absl::Duration kOverlap = absl::Minutes(1);
-// After a site had too many messages.
+// After a message was passed over whose id could not be kept.
 constexpr absl::Duration kRescanSoon = absl::Seconds(30);
+constexpr size_t kMaxAside = 200'000;
 constexpr int kPage = 500;
 constexpr size_t kRoutesAtOnce = 50;
 constexpr absl::Duration kTend = absl::Seconds(15);
 constexpr int kSweepBatch = 500;
 constexpr absl::Duration kDrainStep = absl::Milliseconds(20);
 constexpr absl::Duration kLeaveTime = absl::Seconds(2);
+// Of an outcome that the database refuses for what it is; then it is written without its notices.
+constexpr int kTriesWithNotice = 5;
 
 int64_t Nanos(absl::Duration duration) { return absl::ToInt64Nanoseconds(duration); }
 
@@ -61,7 +64,11 @@ bool Worker::HasRoom() const { return !closed_ && in_memory_ < settings_.max_mes
 
 base::Task<void> Worker::BeatLoop() {
   for (bool running = true; running;) {
+    beating_ = true;
+    beat_ = {};
     co_await Beat();
+    beating_ = false;
+    beat_.Set(true);
     running = co_await reactor_->Sleep(settings_.beat);
   }
 }
@@ -78,8 +85,10 @@ base::Task<void> Worker::Beat() {
     obs::Log(obs::Level::kWarning, "lease not prolonged", {{"status", leases.status()}});
     co_return;
   }
-  lease_until_ = Nanos(before + settings_.lease);
+  // First what is another's by now: after a lapse nobody may see the new lease with an old attempt.
   TakeLeases(*leases);
+  lease_until_ = Nanos(before + settings_.lease);
+  if (closed_) co_return;
   co_await ReleaseSurplus(leases->share);
   co_await RenewClaims();
 }
@@ -92,7 +101,10 @@ void Worker::TakeLeases(const store::QueueLeases& leases) {
     const auto had = epochs_.find(lease.shard);
     gained |= had == epochs_.end() || had->second != lease.epoch;
   }
-  if (gained) cursor_ = {};
+  if (gained) {
+    cursor_ = {};
+    ++generation_;
+  }
   if (epochs.size() != epochs_.size()) {
     obs::Log(obs::Level::kInfo, "shards leased", {{"shards", epochs.size()}});
   }
@@ -165,12 +177,19 @@ bool Worker::MayFinish(const Attempt& attempt) {
 base::Task<void> Worker::LoadLoop() {
   for (bool running = true; running;) {
     co_await Load();
+    co_await LoadAside();
     scheduler_.Tick(Now());
     Act();
     parts_.metrics->in_memory.Set(static_cast<double>(attempts_.size()));
     parts_.metrics->connections.Set(static_cast<double>(scheduler_.connections()));
     running = co_await reactor_->Sleep(settings_.poll);
   }
+}
+
+std::vector<int64_t> Worker::Shards() const {
+  std::vector<int64_t> shards;
+  for (const auto& [shard, epoch] : epochs_) shards.push_back(shard);
+  return shards;
 }
 
 base::Task<void> Worker::Load() {
@@ -184,8 +203,9 @@ base::Task<void> Worker::Load() {
   store::DueCursor from = cursor_;
   if (from.due > until - kOverlap) from = {until - kOverlap, store::QueueId::kNone};
   for (bool more = true; more && attempts_.size() < settings_.max_messages && !draining_;) {
-    std::vector<int64_t> shards, busy;
-    for (const auto& [shard, epoch] : epochs_) shards.push_back(shard);
+    const std::vector<int64_t> shards = Shards();
+    const int64_t generation = generation_;
+    std::vector<int64_t> busy;
     for (const auto& [id, attempt] : attempts_) {
       if (attempt->epoch == 0) busy.push_back(id);
     }
@@ -202,9 +222,66 @@ base::Task<void> Worker::Load() {
     const store::DueCursor end = page->end;
     const size_t refused = Admit(std::move(page->messages));
     more = page->more && refused == 0;
+    // Shards came meanwhile: from the beginning, which is not where this page ends.
+    if (generation != generation_) co_return;
     // What found no room is loaded again from where this page began.
     if (refused == 0) from = cursor_ = end;
   }
+}
+
+// What was put aside, as far as there is room for it now.
+std::vector<int64_t> Worker::TakeAside() {
+  std::vector<int64_t> ids;
+  const size_t most = settings_.max_messages - std::min(settings_.max_messages, attempts_.size());
+  for (auto aside = aside_.begin(); aside != aside_.end() && ids.size() < most;) {
+    std::deque<int64_t>& all = aside->second.ids;
+    const size_t room = std::min(scheduler_.Room(*aside->second.route), most - ids.size());
+    // Not one by one: a good part of what a site takes, or all there is.
+    if (room >= std::min(all.size(), settings_.scheduler.jobs_per_site / 4)) {
+      for (size_t i = 0; i < room && !all.empty(); ++i) {
+        ids.push_back(all.front());
+        aside_ids_.erase(all.front());
+        all.pop_front();
+      }
+    }
+    aside = all.empty() ? aside_.erase(aside) : std::next(aside);
+  }
+  return ids;
+}
+
+base::Task<void> Worker::LoadAside() {
+  if (draining_ || epochs_.empty() || aside_.empty()) co_return;
+  const std::vector<int64_t> all = TakeAside();
+  const absl::Time until = parts_.clock->Now();
+  for (size_t at = 0; at < all.size(); at += kPage) {
+    const size_t count = std::min<size_t>(kPage, all.size() - at);
+    const auto first = all.begin() + static_cast<ptrdiff_t>(at);
+    const std::vector<int64_t> ids(first, first + static_cast<ptrdiff_t>(count));
+    const std::vector<int64_t> shards = Shards();
+    ended_meanwhile_.clear();
+    auto messages = co_await parts_.pool->Run([shards, ids, until](db::Connection& c) {
+      return store::LoadQueued(c, shards, ids, until);
+    });
+    if (!messages.ok()) parts_.metrics->database_failures.Add();
+    if (messages.ok() && Admit(*std::move(messages)) == 0) continue;
+    // They are due still: found with everything else.
+    rescan_at_ = std::min(rescan_at_, Now() + kRescanSoon);
+    co_return;
+  }
+}
+
+// It is out of memory now, and due; of a shard that is another's, that one looks after it.
+void Worker::SetAside(const Attempt& attempt) {
+  const int64_t id = store::ToInt(attempt.id());
+  if (draining_ || !epochs_.contains(store::ShardOf(attempt.id()))) return;
+  if (aside_ids_.size() >= kMaxAside) {
+    rescan_at_ = std::min(rescan_at_, Now() + kRescanSoon);
+    return;
+  }
+  if (!aside_ids_.insert(id).second) return;
+  Aside& aside = aside_[attempt.full->site];
+  aside.route = attempt.full;
+  aside.ids.push_back(id);
 }
 
 // Returns how many found no room.
@@ -215,6 +292,8 @@ size_t Worker::Admit(std::vector<store::DueMessage> messages) {
     const auto epoch = epochs_.find(store::ShardOf(message.id));
     if (attempts_.contains(id) || epoch == epochs_.end()) continue;
     if (ended_meanwhile_.contains(id)) continue;
+    // What is given up needs no room.
+    if (aside_ids_.contains(id) && !message.give_up) continue;
     if (attempts_.size() >= settings_.max_messages) {
       ++refused;
       continue;
@@ -262,6 +341,11 @@ void Worker::TakeFirst(store::NewQueueMessage message, absl::Duration claimed) {
   attempt->claim_until = Nanos(claimed + settings_.lease);
   KeepOctets(attempt.get(), &message);
   reactor_->Post([this, attempt = std::move(attempt)]() mutable {
+    // The answer to our commit was late: the claim was over, and we have loaded it meanwhile.
+    if (attempts_.contains(store::ToInt(attempt->id()))) {
+      ForgetOctets(*attempt);
+      return;
+    }
     if (!draining_) {
       Add(std::move(attempt));
       return;
@@ -273,27 +357,38 @@ void Worker::TakeFirst(store::NewQueueMessage message, absl::Duration claimed) {
 
 // --- Splitting
 
-base::Task<std::vector<RouteAnswer>> Worker::FindRoutes(std::vector<std::string> domains) {
-  std::vector<RouteAnswer> answers;
-  for (size_t at = 0; at < domains.size(); at += kRoutesAtOnce) {
-    std::vector<base::Task<RouteAnswer>> tasks;
-    for (size_t i = at; i < std::min(domains.size(), at + kRoutesAtOnce); ++i) {
-      tasks.push_back(parts_.router->Find(domains[i]));
-    }
-    std::vector<RouteAnswer> some = co_await base::WhenAll(std::move(tasks));
-    std::move(some.begin(), some.end(), std::back_inserter(answers));
+// A domain that takes its time holds up one of kRoutesAtOnce, not all.
+base::Task<bool> Worker::FindSome(std::shared_ptr<Search> search) {
+  while (search->next < search->domains.size()) {
+    const size_t at = search->next++;
+    search->answers[at] = co_await parts_.router->Find(search->domains[at]);
   }
-  co_return answers;
+  co_return true;
 }
 
-std::vector<std::unique_ptr<Job>> Worker::Split(const AttemptPtr& attempt, const RoutePtr& route,
-                                                const std::vector<size_t>& recipients) const {
+base::Task<std::vector<RouteAnswer>> Worker::FindRoutes(std::vector<std::string> domains) {
+  auto search = std::make_shared<Search>();
+  search->answers.resize(domains.size());
+  search->domains = std::move(domains);
+  std::vector<base::Task<bool>> tasks;
+  for (size_t i = 0; i < std::min(search->domains.size(), kRoutesAtOnce); ++i) {
+    tasks.push_back(FindSome(search));
+  }
+  co_await base::WhenAll(std::move(tasks));
+  co_return std::move(search->answers);
+}
+
+std::vector<std::unique_ptr<Job>> Worker::Split(const AttemptPtr& attempt,
+                                                const Group& group) const {
   std::vector<std::unique_ptr<Job>> jobs;
+  const RoutePtr& route = group.answer.route;
+  const std::vector<size_t>& recipients = group.recipients;
   const size_t most = route == nullptr ? recipients.size() : settings_.recipients_per_transaction;
   for (size_t at = 0; at < recipients.size(); at += most) {
     auto job = std::make_unique<Job>();
     job->attempt = attempt;
     job->route = route;
+    if (group.routes.size() > 1) job->also = group.routes;
     const size_t end = std::min(recipients.size(), at + most);
     job->recipients.assign(recipients.begin() + static_cast<ptrdiff_t>(at),
                            recipients.begin() + static_cast<ptrdiff_t>(end));
@@ -317,14 +412,14 @@ base::Task<void> Worker::Begin(AttemptPtr attempt) {
   } else {
     routes = co_await FindRoutes(domains);
   }
-  // Recipients of one site, and of no site, by the reply they get instead.
-  std::map<std::string, std::pair<RouteAnswer, std::vector<size_t>>> groups;
+  Groups groups;
   for (size_t i = 0; i < domains.size(); ++i) {
     const bool routed = routes[i].route != nullptr;
-    auto& [answer, all] = groups[routed ? routes[i].route->site : ReplyLine(routes[i].refusal)];
-    answer = routes[i];
+    Group& group = groups[routed ? routes[i].route->lane : ReplyLine(routes[i].refusal)];
+    group.answer = routes[i];
+    if (routed) group.routes.push_back(routes[i].route);
     const std::vector<size_t>& list = by_domain[domains[i]];
-    all.insert(all.end(), list.begin(), list.end());
+    group.recipients.insert(group.recipients.end(), list.begin(), list.end());
   }
   Distribute(attempt, groups);
 }
@@ -333,12 +428,11 @@ void Worker::Distribute(const AttemptPtr& attempt, const Groups& groups) {
   std::vector<std::unique_ptr<Job>> jobs;
   std::vector<std::pair<std::unique_ptr<Job>, smtp::Reply>> settled;
   for (const auto& [name, group] : groups) {
-    const auto& [answer, recipients] = group;
-    for (auto& job : Split(attempt, answer.route, recipients)) {
-      if (answer.route != nullptr) {
+    for (auto& job : Split(attempt, group)) {
+      if (group.answer.route != nullptr) {
         jobs.push_back(std::move(job));
       } else {
-        settled.emplace_back(std::move(job), answer.refusal);
+        settled.emplace_back(std::move(job), group.answer.refusal);
       }
     }
   }
@@ -355,13 +449,14 @@ void Worker::Distribute(const AttemptPtr& attempt, const Groups& groups) {
 
 void Worker::Offer(std::unique_ptr<Job> job) {
   if (scheduler_.Offer(&job, Now())) return;
+  job->attempt->full = job->route;
   PutAside(std::move(job));
 }
 
 // Without an outcome: it is loaded again later.
 void Worker::PutAside(std::unique_ptr<Job> job) {
-  rescan_at_ = std::min(rescan_at_, Now() + kRescanSoon);
   AttemptPtr attempt = job->attempt;
+  if (attempt->full == nullptr) rescan_at_ = std::min(rescan_at_, Now() + kRescanSoon);
   if (--attempt->open_jobs > 0) return;
   base::Spawn(EndWithoutOutcome(std::move(attempt)));
 }
@@ -494,37 +589,46 @@ base::Task<void> Worker::WriteInOrder(AttemptPtr attempt, Outcome* outcome) {
 // Until it is written, or found to be stale.
 base::Task<void> Worker::Write(AttemptPtr attempt, Outcome* outcome) {
   absl::Duration pause = absl::Milliseconds(200);
-  for (;;) {
+  for (int refused = 0;;) {
     absl::Status written = co_await WriteOnce(attempt, outcome);
     if (written.ok()) co_return;
     parts_.metrics->database_failures.Add();
     obs::Log(obs::Level::kWarning, "outcome not written",
              {{"trace", attempt->trace()}, {"status", written}});
+    // One that can never be taken must not stay for ever, and hold up those that share its groups.
+    const bool away = base::IsRetryable(written) || written.code() == absl::StatusCode::kUnknown;
+    if (!away && ++refused >= kTriesWithNotice && !outcome->told.empty()) {
+      LoseNotice(attempt, written, outcome);
+    }
     pause = std::min(pause * 2, absl::Seconds(5));
     const bool running = co_await reactor_->Sleep(pause);
     if (!running) co_return;
   }
 }
 
+void Worker::LoseNotice(const AttemptPtr& attempt, const absl::Status& why, Outcome* outcome) {
+  obs::Log(obs::Level::kError, "no notice", {{"trace", attempt->trace()}, {"status", why}});
+  parts_.metrics->notices_lost.Add();
+  outcome->told.clear();
+  outcome->record.notices.clear();
+}
+
+// The notice of `outcome` goes into its record. What can never be written must not keep the outcome
+// from being written down.
+base::Task<absl::Status> Worker::WriteNotice(AttemptPtr attempt, Outcome* outcome) {
+  if (outcome->told.empty() || !outcome->record.notices.empty()) co_return absl::OkStatus();
+  absl::StatusOr<store::NewQueueMessage> notice = co_await parts_.notices->Write(
+      attempt, outcome->told, NoticeKey(*attempt, *outcome), outcome->record.at);
+  if (notice.ok()) outcome->record.notices.push_back(*std::move(notice));
+  if (notice.ok() || base::IsRetryable(notice.status())) co_return notice.status();
+  LoseNotice(attempt, notice.status(), outcome);
+  co_return absl::OkStatus();
+}
+
 base::Task<absl::Status> Worker::WriteOnce(AttemptPtr attempt, Outcome* outcome) {
+  absl::Status noticed = co_await WriteNotice(attempt, outcome);
+  if (!noticed.ok()) co_return noticed;
   store::AttemptRecord& record = outcome->record;
-  if (!outcome->told.empty() && record.notices.empty()) {
-    // Once a message, recipient and attempt.
-    const int first = record.recipients.front().number;
-    std::string key = "dsn:" + std::to_string(store::ToInt(attempt->id())) + ":" +
-                      std::to_string(first) + ":" +
-                      std::to_string(attempt->message.recipients.front().attempts);
-    absl::StatusOr<store::NewQueueMessage> notice =
-        co_await parts_.notices->Write(attempt, outcome->told, std::move(key), record.at);
-    if (notice.ok()) record.notices.push_back(*std::move(notice));
-    // What can never be written must not keep the outcome from being written down.
-    if (!notice.ok() && base::IsRetryable(notice.status())) co_return notice.status();
-    if (!notice.ok()) {
-      obs::Log(obs::Level::kError, "no notice",
-               {{"trace", attempt->trace()}, {"status", notice.status()}});
-      outcome->told.clear();
-    }
-  }
   size_t bytes = 200 * record.recipients.size();
   for (const auto& notice : record.notices) bytes += notice.header.size() + notice.body.size();
   absl::StatusOr<store::RecordResult> result = co_await recorder_.Run(&record, bytes);
@@ -532,6 +636,9 @@ base::Task<absl::Status> Worker::WriteOnce(AttemptPtr attempt, Outcome* outcome)
   if (result->code == store::RecordCode::kStale) {
     parts_.metrics->stale.Add();
     obs::Log(obs::Level::kWarning, "outcome is stale", {{"trace", attempt->trace()}});
+  }
+  if (result->notices_lost > 0) {
+    LoseNotice(attempt, base::AlreadyExists("its key is another message's"), outcome);
   }
   if (result->code == store::RecordCode::kWritten) {
     for (const dsn::Recipient& told : outcome->told) {
@@ -565,11 +672,15 @@ void Worker::CountAndLog(const Job& job, const JobResult& result, const Outcome&
   }
 }
 
+void Worker::ForgetOctets(const Attempt& attempt) {
+  if (!attempt.header) return;
+  memory_ -= std::ssize(*attempt.header) + std::ssize(*attempt.body);
+  parts_.metrics->memory_bytes.Set(static_cast<double>(memory_));
+}
+
 void Worker::Close(const AttemptPtr& attempt) {
-  if (attempt->header) {
-    memory_ -= std::ssize(*attempt->header) + std::ssize(*attempt->body);
-    parts_.metrics->memory_bytes.Set(static_cast<double>(memory_));
-  }
+  ForgetOctets(*attempt);
+  if (attempt->full != nullptr) SetAside(*attempt);
   attempts_.erase(store::ToInt(attempt->id()));
   ended_meanwhile_.insert(store::ToInt(attempt->id()));
   in_memory_ = attempts_.size();
@@ -579,8 +690,7 @@ void Worker::Close(const AttemptPtr& attempt) {
 
 base::Task<void> Worker::TendLoop() {
   for (bool running = true; running;) {
-    std::vector<int64_t> shards;
-    for (const auto& [shard, epoch] : epochs_) shards.push_back(shard);
+    const std::vector<int64_t> shards = Shards();
     auto depth = co_await parts_.pool->Run(
         [shards](db::Connection& c) { return store::MeasureQueue(c, shards); });
     if (depth.ok()) {
@@ -588,6 +698,10 @@ base::Task<void> Worker::TendLoop() {
       parts_.metrics->held.Set(static_cast<double>(depth->held));
       const absl::Time now = parts_.clock->Now();
       parts_.metrics->oldest_seconds.Set(absl::ToDoubleSeconds(now - depth->oldest.value_or(now)));
+    } else {
+      // Or the figures stand still without a word.
+      parts_.metrics->database_failures.Add();
+      obs::Log(obs::Level::kWarning, "queue not measured", {{"status", depth.status()}});
     }
     absl::StatusOr<int64_t> swept = kSweepBatch;
     while (swept.ok() && *swept >= kSweepBatch) {
@@ -599,6 +713,21 @@ base::Task<void> Worker::TendLoop() {
   }
 }
 
+base::Task<absl::Status> Worker::Leave() {
+  // A beat that comes after us would bring us to life again, and our shards with us.
+  if (beating_) co_await beat_;
+  std::vector<int64_t> claims;
+  for (const auto& [id, attempt] : attempts_) {
+    // What is still in the midst of a dialogue must not send its dot any more.
+    attempt->lost = true;
+    if (attempt->epoch == 0) claims.push_back(id);
+  }
+  const absl::Time now = parts_.clock->Now();
+  absl::Status left = co_await parts_.pool->Run(
+      [this, claims, now](db::Connection& c) { return store::LeaveQueue(c, id_, claims, now); });
+  co_return left;
+}
+
 void Worker::Drain(absl::Duration grace) {
   const absl::Duration begin = Now();
   reactor_->Post([this] {
@@ -608,18 +737,7 @@ void Worker::Drain(absl::Duration grace) {
   });
   while (Now() - begin < grace - kLeaveTime && in_memory_ > 0) absl::SleepFor(kDrainStep);
   closed_ = true;
-  auto leave = [](Worker* worker) -> base::Task<absl::Status> {
-    std::vector<int64_t> claims;
-    for (const auto& [id, attempt] : worker->attempts_) {
-      // What is still in the midst of a dialogue must not send its dot any more.
-      attempt->lost = true;
-      if (attempt->epoch == 0) claims.push_back(id);
-    }
-    absl::Status left = co_await worker->parts_.pool->Run(
-        [worker, claims](db::Connection& c) { return store::LeaveQueue(c, worker->id_, claims); });
-    co_return left;
-  };
-  const absl::Status left = reactor_->RunUntilDone(leave(this));
+  const absl::Status left = reactor_->RunUntilDone(Leave());
   if (!left.ok()) obs::Log(obs::Level::kWarning, "leases not given back", {{"status", left}});
 }
 

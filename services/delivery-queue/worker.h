@@ -13,6 +13,9 @@
 // beyond waits in the database and is loaded when there is room. docs/queue-states.md tells the
 // durable side.
 //
+// A message that finds its site full goes out of memory again; its id is kept, and it is loaded
+// when there is room.
+//
 // A message is in memory once: what is loaded again while its attempt is open, or has been since
 // the page was asked for, is passed over (the page may be older than the attempt's outcome). When
 // an outcome can not be written because the database is away, it is tried again until it is written
@@ -20,6 +23,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <deque>
 #include <map>
 #include <memory>
 #include <string>
@@ -93,16 +97,30 @@ class Worker : public ConnectionOwner {
   base::Task<void> ReleaseSurplus(int share);
   base::Task<void> RenewClaims();
   base::Task<void> Load();
+  base::Task<void> LoadAside();
+  std::vector<int64_t> TakeAside();
+  void SetAside(const Attempt& attempt);
+  std::vector<int64_t> Shards() const;
   size_t Admit(std::vector<store::DueMessage> messages);
   void Add(AttemptPtr attempt);
-  // By site, or by the reply of those that have none.
-  using Groups = std::map<std::string, std::pair<RouteAnswer, std::vector<size_t>>>;
+  // Recipients of one lane, or of no route with one reply.
+  struct Group {
+    RouteAnswer answer;
+    std::vector<RoutePtr> routes;  // of each domain
+    std::vector<size_t> recipients;
+  };
+  using Groups = std::map<std::string, Group>;
+  struct Search {
+    std::vector<std::string> domains;
+    std::vector<RouteAnswer> answers;
+    size_t next = 0;
+  };
 
   base::Task<void> Begin(AttemptPtr attempt);
   void Distribute(const AttemptPtr& attempt, const Groups& groups);
   base::Task<std::vector<RouteAnswer>> FindRoutes(std::vector<std::string> domains);
-  std::vector<std::unique_ptr<Job>> Split(const AttemptPtr& attempt, const RoutePtr& route,
-                                          const std::vector<size_t>& recipients) const;
+  base::Task<bool> FindSome(std::shared_ptr<Search> search);
+  std::vector<std::unique_ptr<Job>> Split(const AttemptPtr& attempt, const Group& group) const;
   void Offer(std::unique_ptr<Job> job);
   void PutAside(std::unique_ptr<Job> job);
   void Act();
@@ -110,10 +128,14 @@ class Worker : public ConnectionOwner {
   base::Task<void> Finish(std::unique_ptr<Job> job, JobResult result);
   base::Task<void> Write(AttemptPtr attempt, Outcome* outcome);
   base::Task<absl::Status> WriteOnce(AttemptPtr attempt, Outcome* outcome);
+  base::Task<absl::Status> WriteNotice(AttemptPtr attempt, Outcome* outcome);
+  void LoseNotice(const AttemptPtr& attempt, const absl::Status& why, Outcome* outcome);
   base::Task<void> EndWithoutOutcome(AttemptPtr attempt);
   base::Task<void> WriteInOrder(AttemptPtr attempt, Outcome* outcome);
   void CountAndLog(const Job& job, const JobResult& result, const Outcome& outcome);
   void Close(const AttemptPtr& attempt);
+  void ForgetOctets(const Attempt& attempt);
+  base::Task<absl::Status> Leave();
   void KeepOctets(Attempt* attempt, store::NewQueueMessage* message);
 
   const Parts parts_;
@@ -131,7 +153,17 @@ class Worker : public ConnectionOwner {
   // Attempts that ended since the page that is on its way was asked for.
   absl::flat_hash_set<int64_t> ended_meanwhile_;
   store::DueCursor cursor_;
+  int64_t generation_ = 0;  // grows when shards come, with which the cursor begins anew
   absl::Duration rescan_at_;
+  // Due messages that are not in memory because their site was full, by site.
+  struct Aside {
+    RoutePtr route;
+    std::deque<int64_t> ids;
+  };
+  std::map<std::string, Aside> aside_;
+  absl::flat_hash_set<int64_t> aside_ids_;  // all of them
+  bool beating_ = false;
+  base::Completion<bool> beat_;  // the end of the beat that is under way
   bool draining_ = false;
 
   // Any thread.

@@ -107,8 +107,9 @@ base::Task<Reply> Session::Login(imap::LoginArguments login) {
     co_return Reply::No(imap::code::kPrivacyRequired, "Use TLS first");
   }
   const int64_t directory_seen = env_->presence->directory_seen();
-  login::Step step =
-      co_await env_->authenticator->TryPassword(std::move(login.user), std::move(login.password));
+  base::Task<login::Step> trial =
+      env_->authenticator->TryPassword(std::move(login.user), std::move(login.password));
+  auto step = co_await env_->failed_logins->Run(stream_->peer().address, std::move(trial));
   Reply reply = co_await Judge(std::move(step), directory_seen);
   co_return reply;
 }
@@ -120,11 +121,15 @@ base::Task<Reply> Session::Authenticate(imap::AuthenticateArguments arguments) {
   const int64_t directory_seen = env_->presence->directory_seen();
   auto conversation = env_->authenticator->Start(arguments.mechanism);
   if (conversation == nullptr) co_return Reply::No(imap::code::kCannot, "Unknown mechanism");
-  login::Step step = co_await conversation->Begin(std::move(arguments.initial_response));
-  while (auto* challenge = std::get_if<sasl::Challenge>(&step)) {
-    std::optional<std::string> answer = co_await AskClient(std::move(challenge->data));
+  const base::IpAddress address = stream_->peer().address;
+  base::Task<login::Step> next = conversation->Begin(std::move(arguments.initial_response));
+  auto step = co_await env_->failed_logins->Run(address, std::move(next));
+  while (step && std::holds_alternative<sasl::Challenge>(*step)) {
+    std::optional<std::string> answer =
+        co_await AskClient(std::move(std::get<sasl::Challenge>(*step).data));
     if (!answer) co_return Reply::Bad("Authentication cancelled");
-    step = co_await conversation->Answer(base::Secret(*answer));
+    next = conversation->Answer(base::Secret(*answer));
+    step = co_await env_->failed_logins->Run(address, std::move(next));
   }
   Reply reply = co_await Judge(std::move(step), directory_seen);
   co_return reply;
@@ -147,16 +152,22 @@ base::Task<std::optional<std::string>> Session::AskClient(std::string challenge)
   co_return *bytes;
 }
 
-// The end of an authentication. `directory_seen`: from before it began.
-base::Task<Reply> Session::Judge(login::Step step, int64_t directory_seen) {
-  if (auto* accepted = std::get_if<login::Accepted>(&step)) {
+// The end of an authentication; without a step the client's address has failed too often.
+// `directory_seen`: from before it began.
+base::Task<Reply> Session::Judge(std::optional<login::Step> step, int64_t directory_seen) {
+  if (!step) {
+    env_->metrics->logins.At({"limited"}).Add();
+    Bye("logins", "Too many failed logins, try again later");
+    co_return Reply::No(imap::code::kLimit, "Too many failed logins");
+  }
+  if (auto* accepted = std::get_if<login::Accepted>(&*step)) {
     co_return co_await LetIn(std::move(*accepted), directory_seen);
   }
-  if (auto* refused = std::get_if<login::Refused>(&step)) {
+  if (auto* refused = std::get_if<login::Refused>(&*step)) {
     co_return co_await LoginFailed(refused->reason);
   }
   env_->metrics->logins.At({"unavailable"}).Add();
-  co_return Failed(std::get<absl::Status>(step), "LOGIN");
+  co_return Failed(std::get<absl::Status>(*step), "LOGIN");
 }
 
 // Every failure looks the same to the client and comes after the same pause.

@@ -64,6 +64,33 @@ TEST_CASE("Three failed logins end the session", "[imap-gateway][component]") {
   )");
 }
 
+// Each connection had its three tries, and there was no bound to the connections.
+TEST_CASE("Failed logins of an address are counted over its connections",
+          "[imap-gateway][component]") {
+  GatewayFixture gateway([](Config* config) {
+    config->mutable_login()->set_failures_per_address(3);
+    config->mutable_login()->mutable_failure_period()->set_seconds(3600);
+  });
+  std::vector<std::unique_ptr<ImapClient>> clients;
+  for (int i = 0; i < 10; ++i) {
+    clients.push_back(std::make_unique<ImapClient>(gateway.port()));
+    clients.back()->Read();
+  }
+  for (const auto& client : clients) client->Send("a LOGIN alice@b.example wrong\r\n");
+  int judged = 0;
+  for (const auto& client : clients) {
+    const std::string answer = client->Read();
+    CAPTURE(answer);
+    if (answer == "a NO [AUTHENTICATIONFAILED] Authentication failed") {
+      ++judged;
+      continue;
+    }
+    CHECK(answer == "* BYE Too many failed logins, try again later");
+    CHECK(client->Read().empty());
+  }
+  CHECK(judged == 3);
+}
+
 TEST_CASE("AUTHENTICATE PLAIN, with and without initial response", "[imap-gateway][component]") {
   GatewayFixture gateway;
   const std::string response = base::Base64Encode(std::string("\0alice@b.example\0secret", 23));

@@ -7,6 +7,7 @@
 #include "absl/time/clock.h"
 #include "libs/admin/admin.h"
 #include "libs/base/random.h"
+#include "libs/base/rate_limiter.h"
 #include "libs/base/status.h"
 #include "libs/hint/hint_service.h"
 #include "libs/obs/log.h"
@@ -91,6 +92,11 @@ absl::Status Server::OpenDatabase() {
   authenticator_ = std::make_unique<login::Authenticator>(
       database_.get(), std::move(fake_salt_key), store::kScopeImap, base::RandomSource::System());
   environment_.authenticator = authenticator_.get();
+  base::RateLimiter::Options failures;
+  failures.amount = config_.login().failures_per_address();
+  failures.period = runtime::ToDuration(config_.login().failure_period());
+  failed_logins_ = std::make_unique<login::FailedLogins>(failures, context_->clock);
+  environment_.failed_logins = failed_logins_.get();
   return absl::OkStatus();
 }
 
@@ -183,6 +189,7 @@ void Server::Drain(absl::Duration grace) {
   if (presence_ != nullptr) {
     reactors_->at(0)->RunUntilDone(presence_->Unregister()).IgnoreError();
   }
+  if (hints_ != nullptr) reactors_->at(0)->RunUntilDone(hints_->Finish());
   reactors_->Stop();
   hints_.reset();
   deliverer_.reset();

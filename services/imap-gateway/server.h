@@ -12,6 +12,7 @@
 #include "libs/hint/hint_sender.h"
 #include "libs/hint/presence.h"
 #include "libs/hint/registry.h"
+#include "libs/login/failed_logins.h"
 #include "libs/login/login.h"
 #include "libs/net/certificate_watch.h"
 #include "libs/net/listener.h"
@@ -57,6 +58,7 @@ class Server : public runtime::Service {
   std::unique_ptr<db::Pool> database_;
   std::unique_ptr<store::Deliverer> deliverer_;
   std::unique_ptr<login::Authenticator> authenticator_;
+  std::unique_ptr<login::FailedLogins> failed_logins_;
   std::unique_ptr<net::ReactorPool> reactors_;
   std::unique_ptr<hint::HintSender> hints_;
   std::unique_ptr<hint::Presence> presence_;

@@ -115,7 +115,7 @@ class Session : public hint::Wakeable {
   base::Task<Reply> Login(imap::LoginArguments login);
   base::Task<Reply> Authenticate(imap::AuthenticateArguments arguments);
   base::Task<std::optional<std::string>> AskClient(std::string challenge);
-  base::Task<Reply> Judge(login::Step step, int64_t directory_seen);
+  base::Task<Reply> Judge(std::optional<login::Step> step, int64_t directory_seen);
   base::Task<Reply> LoginFailed(std::string_view why);
   base::Task<Reply> LetIn(login::Accepted accepted, int64_t directory_seen);
   void LeaveAccount();

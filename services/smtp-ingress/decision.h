@@ -5,6 +5,7 @@
 
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "libs/smtp/reply.h"
 
@@ -12,6 +13,14 @@ namespace godwit::smtp_ingress {
 
 enum class DmarcOutcome { kNone, kPass, kFail, kTempError, kPermError };
 enum class DmarcPolicy { kNone, kQuarantine, kReject };
+
+// A DNS list that has something to say of the client, the reverse-path or the author (RFC 5782).
+struct Listing {
+  std::string list;  // its zone
+  bool allow = false;
+  int weight = 1;
+  std::string text;  // the list's own, printable; may be empty
+};
 
 // What is known when the last byte has come and auth-verifier has answered.
 struct Evidence {
@@ -24,6 +33,12 @@ struct Evidence {
   // The message was made by a daemon of ours (DSN, report), which said so over mutual TLS: it is
   // not judged.
   bool own_message = false;
+  // For kTempError: what the domain may ask for; kReject when nobody knows.
+  DmarcPolicy worst = DmarcPolicy::kNone;
+  // DMARC's fail or temperror is not to be acted on: a trusted forwarder saw the author
+  // authenticated.
+  bool dmarc_overridden = false;
+  std::vector<Listing> listings = {};
 };
 
 // What the operator wants (config.proto, Policy).
@@ -32,6 +47,8 @@ struct DecisionPolicy {
   OnFailure on_reject = OnFailure::kReject;
   OnFailure on_quarantine = OnFailure::kJunk;
   OnFailure on_unusable_author = OnFailure::kReject;
+  OnFailure on_listed = OnFailure::kReject;
+  int listed_weight = 1;  // the sum of the listings' weights from which on_listed applies
 };
 
 enum class Outcome { kAccept, kJunk, kReject, kDefer };
@@ -45,9 +62,11 @@ struct Decision {
 };
 
 // Every reason there is, for the metrics.
-inline constexpr std::string_view kReasons[] = {"accepted", "author-unusable", "dmarc-reject",
-                                                "dmarc-quarantine", "dmarc-temperror"};
+inline constexpr std::string_view kReasons[] = {
+    "accepted",        "author-unusable",  "dmarc-reject", "dmarc-quarantine",
+    "dmarc-temperror", "dmarc-overridden", "dns-listed"};
 
+// The strictest of what DMARC and DNS lists ask for. A list that allows outweighs all that block.
 Decision Decide(const Evidence& evidence, const DecisionPolicy& policy);
 
 }  // namespace godwit::smtp_ingress

@@ -40,11 +40,12 @@ TEST_CASE("DMARC's policy is honoured as the operator wants", "[smtp-ingress][un
        Outcome::kJunk, "dmarc-quarantine"},
       {DmarcOutcome::kFail, DmarcPolicy::kQuarantine, OnFailure::kReject, OnFailure::kReject,
        Outcome::kReject, "dmarc-quarantine"},
-      {DmarcOutcome::kTempError, DmarcPolicy::kNone, OnFailure::kReject, OnFailure::kJunk,
-       Outcome::kDefer, "dmarc-temperror"},
   }));
   CAPTURE(static_cast<int>(row.dmarc), static_cast<int>(row.asked));
-  Evidence evidence{row.dmarc, row.asked, "x.example", "", false};
+  Evidence evidence;
+  evidence.dmarc = row.dmarc;
+  evidence.policy = row.asked;
+  evidence.from_domain = "x.example";
   const Decision decision =
       Decide(evidence, {row.on_reject, row.on_quarantine, OnFailure::kReject});
   CHECK(decision.outcome == row.outcome);
@@ -53,12 +54,109 @@ TEST_CASE("DMARC's policy is honoured as the operator wants", "[smtp-ingress][un
     CHECK(decision.reply ==
           smtp::Reply{550, "5.7.26", {"Message rejected per DMARC policy for x.example"}});
   }
-  if (row.outcome == Outcome::kDefer) CHECK(decision.reply.code == 451);
 
   // Our own DSNs and reports are not judged by DMARC.
   evidence.own_message = true;
   CHECK(Decide(evidence, {row.on_reject, row.on_quarantine, OnFailure::kReject}).outcome ==
         Outcome::kAccept);
+}
+
+// Once every temporary error of DMARC was a 451, also where the domain asks for nothing and where
+// the operator refuses nothing.
+TEST_CASE("RFC 7489 §6.6.3: 451 only where the missing answer could turn accept into reject",
+          "[smtp-ingress][unit]") {
+  struct TempRow {
+    DmarcPolicy worst;
+    OnFailure on_reject;
+    OnFailure on_quarantine;
+    Outcome outcome;
+  };
+  const TempRow row = GENERATE(values<TempRow>({
+      {DmarcPolicy::kNone, OnFailure::kReject, OnFailure::kReject, Outcome::kAccept},
+      {DmarcPolicy::kQuarantine, OnFailure::kReject, OnFailure::kJunk, Outcome::kAccept},
+      {DmarcPolicy::kQuarantine, OnFailure::kReject, OnFailure::kReject, Outcome::kDefer},
+      {DmarcPolicy::kReject, OnFailure::kReject, OnFailure::kJunk, Outcome::kDefer},
+      {DmarcPolicy::kReject, OnFailure::kJunk, OnFailure::kJunk, Outcome::kAccept},
+      {DmarcPolicy::kReject, OnFailure::kJunk, OnFailure::kReject, Outcome::kDefer},
+      {DmarcPolicy::kReject, OnFailure::kAccept, OnFailure::kAccept, Outcome::kAccept},
+  }));
+  CAPTURE(static_cast<int>(row.worst));
+  Evidence evidence;
+  evidence.dmarc = DmarcOutcome::kTempError;
+  evidence.worst = row.worst;
+  DecisionPolicy policy;
+  policy.on_reject = row.on_reject;
+  policy.on_quarantine = row.on_quarantine;
+  const Decision decision = Decide(evidence, policy);
+  CHECK(decision.outcome == row.outcome);
+  CHECK(decision.reason == "dmarc-temperror");
+  if (row.outcome == Outcome::kDefer) CHECK(decision.reply.code == 451);
+}
+
+TEST_CASE("RFC 8617 §7.2: a trusted forwarder's word overrides DMARC", "[smtp-ingress][unit]") {
+  Evidence evidence;
+  evidence.policy = DmarcPolicy::kReject;
+  evidence.worst = DmarcPolicy::kReject;
+  evidence.dmarc = GENERATE(DmarcOutcome::kFail, DmarcOutcome::kTempError);
+  CHECK(Decide(evidence, {}).outcome != Outcome::kAccept);
+  evidence.dmarc_overridden = true;
+  CHECK(Decide(evidence, {}).outcome == Outcome::kAccept);
+  CHECK(Decide(evidence, {}).reason == "dmarc-overridden");
+  // Not the lists, and not a message without a clear author.
+  evidence.listings = {{"bl.example", false, 1, ""}};
+  CHECK(Decide(evidence, {}).outcome == Outcome::kReject);
+  evidence.listings.clear();
+  evidence.author_unusable = "no From field";
+  CHECK(Decide(evidence, {}).outcome == Outcome::kReject);
+}
+
+TEST_CASE("RFC 5782: what DNS lists say is honoured as the operator wants",
+          "[smtp-ingress][unit]") {
+  Evidence evidence;
+  evidence.listings = {{"a.example", false, 2, "see https://a.example/"},
+                       {"b.example", false, 3, ""}};
+  DecisionPolicy policy;
+  Decision decision = Decide(evidence, policy);
+  CHECK(decision.outcome == Outcome::kReject);
+  CHECK(decision.reason == "dns-listed");
+  CHECK(decision.reply == smtp::Reply{550, "5.7.1", {"Message rejected, listed by b.example"}});
+  evidence.listings.pop_back();
+  CHECK(
+      Decide(evidence, policy).reply ==
+      smtp::Reply{550, "5.7.1", {"Message rejected, listed by a.example: see https://a.example/"}});
+  policy.listed_weight = 3;
+  CHECK(Decide(evidence, policy).reason == "accepted");
+  evidence.listings.push_back({"b.example", false, 1, ""});
+  CHECK(Decide(evidence, policy).outcome == Outcome::kReject);
+  policy.on_listed = OnFailure::kJunk;
+  CHECK(Decide(evidence, policy).outcome == Outcome::kJunk);
+  policy.on_listed = OnFailure::kAccept;
+  CHECK(Decide(evidence, policy).outcome == Outcome::kAccept);
+  CHECK(Decide(evidence, policy).reason == "dns-listed");
+
+  // A list that allows outweighs them.
+  policy.on_listed = OnFailure::kReject;
+  evidence.listings.push_back({"wl.example", true, 1, ""});
+  CHECK(Decide(evidence, policy).reason == "accepted");
+  // Weight 0 is a remark.
+  evidence.listings = {{"a.example", false, 0, ""}};
+  CHECK(Decide(evidence, {}).reason == "accepted");
+}
+
+TEST_CASE("The strictest of DMARC and DNS lists counts", "[smtp-ingress][unit]") {
+  Evidence evidence;
+  evidence.dmarc = DmarcOutcome::kFail;
+  evidence.policy = DmarcPolicy::kReject;
+  evidence.listings = {{"a.example", false, 1, ""}};
+  DecisionPolicy policy;
+  policy.on_listed = OnFailure::kJunk;
+  CHECK(Decide(evidence, policy).reason == "dmarc-reject");
+  policy.on_reject = OnFailure::kAccept;
+  CHECK(Decide(evidence, policy).reason == "dns-listed");
+  CHECK(Decide(evidence, policy).outcome == Outcome::kJunk);
+  // Our own DSNs and reports are not judged.
+  evidence.own_message = true;
+  CHECK(Decide(evidence, {}).outcome == Outcome::kAccept);
 }
 
 // The bug: evidence about a message with two From fields was that of one whose author has no
@@ -100,10 +198,21 @@ TEST_CASE("Every reason is one of kReasons, and has its counter", "[smtp-ingress
            std::end(kReasons);
   };
   CHECK(known({}));
-  CHECK(known({DmarcOutcome::kNone, DmarcPolicy::kNone, "", "no From field", false}));
-  CHECK(known({DmarcOutcome::kTempError, DmarcPolicy::kNone, "", "", false}));
-  CHECK(known({DmarcOutcome::kFail, DmarcPolicy::kReject, "", "", false}));
-  CHECK(known({DmarcOutcome::kFail, DmarcPolicy::kQuarantine, "", "", false}));
+  const auto with = [](auto change) {
+    Evidence evidence;
+    change(&evidence);
+    return evidence;
+  };
+  CHECK(known(with([](Evidence* e) { e->author_unusable = "no From field"; })));
+  CHECK(known(with([](Evidence* e) { e->dmarc = DmarcOutcome::kTempError; })));
+  CHECK(known(with([](Evidence* e) { e->dmarc_overridden = true; })));
+  CHECK(known(with([](Evidence* e) { e->listings = {{"a.example", false, 1, ""}}; })));
+  for (const DmarcPolicy asked : {DmarcPolicy::kReject, DmarcPolicy::kQuarantine}) {
+    CHECK(known(with([&](Evidence* e) {
+      e->dmarc = DmarcOutcome::kFail;
+      e->policy = asked;
+    })));
+  }
 }
 
 }  // namespace

@@ -1,5 +1,6 @@
 #include "services/smtp-ingress/ingress_fixture.h"
 
+#include <chrono>
 #include <utility>
 
 #include "libs/rpc/serve.h"
@@ -75,6 +76,29 @@ grpc::ServerReadReactor<pb::VerifyRequest>* ScriptedVerifier::Verify(
       });
 }
 
+grpc::ServerUnaryReactor* ScriptedVerifier::Record(grpc::CallbackServerContext* context,
+                                                   const pb::RecordRequest* in,
+                                                   pb::RecordResponse*) {
+  if (refuse_records > 0) {
+    --refuse_records;
+    return rpc::Answer(context, base::Unavailable("scripted"));
+  }
+  {
+    std::lock_guard lock(mutex_);
+    recorded_.insert(recorded_.end(), in->messages().begin(), in->messages().end());
+  }
+  recorded_more_.notify_all();
+  return rpc::Answer(context, absl::OkStatus());
+}
+
+std::vector<pb::RecordedMessage> ScriptedVerifier::AwaitRecorded(size_t count) {
+  std::unique_lock lock(mutex_);
+  const bool there = recorded_more_.wait_for(lock, std::chrono::seconds(20),
+                                             [&] { return recorded_.size() >= count; });
+  CHECK(there);
+  return recorded_;
+}
+
 grpc::ServerUnaryReactor* ScriptedGateway::Hint(grpc::CallbackServerContext* context,
                                                 const hint::v1::HintRequest* in,
                                                 hint::v1::HintResponse*) {
@@ -118,7 +142,9 @@ void IngressFixture::StartVerifier() {
   verifier_server_ =
       testing::StartRpcPeer(authority, verifier_leaf_,
                             {{"/godwit.auth_verifier.v1.AuthVerifier/Verify", {"smtp-ingress"}},
-                             {"/godwit.auth_verifier.v1.AuthVerifier/Sign", {}}},
+                             {"/godwit.auth_verifier.v1.AuthVerifier/Record", {"smtp-ingress"}},
+                             {"/godwit.auth_verifier.v1.AuthVerifier/Sign", {}},
+                             {"/godwit.auth_verifier.v1.AuthVerifier/Seal", {}}},
                             &verifier, verifier_port_);
   verifier_port_ = verifier_server_->port();
 }

@@ -7,6 +7,7 @@
 
 #include <atomic>
 #include <catch2/catch.hpp>
+#include <condition_variable>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -41,6 +42,11 @@ class ScriptedVerifier : public auth_verifier::v1::AuthVerifier::CallbackService
 
   grpc::ServerReadReactor<auth_verifier::v1::VerifyRequest>* Verify(
       grpc::CallbackServerContext* context, auth_verifier::v1::VerifyResponse* out) override;
+  grpc::ServerUnaryReactor* Record(grpc::CallbackServerContext* context,
+                                   const auth_verifier::v1::RecordRequest* in,
+                                   auth_verifier::v1::RecordResponse* out) override;
+  // Everything that Record was told, once there are `count`.
+  std::vector<auth_verifier::v1::RecordedMessage> AwaitRecorded(size_t count);
 
   // Set before a message, read after its answer.
   auth_verifier::v1::VerifyResponse response;
@@ -50,8 +56,12 @@ class ScriptedVerifier : public auth_verifier::v1::AuthVerifier::CallbackService
   std::atomic<int> begun{0};
   bool hang = false;  // no answer until `release`
   base::Completion<bool> release;
+  std::atomic<int> refuse_records{0};  // so many calls are answered with Unavailable
 
  private:
+  std::mutex mutex_;
+  std::condition_variable recorded_more_;
+  std::vector<auth_verifier::v1::RecordedMessage> recorded_;
   base::Executor* const executor_;
 };
 

@@ -4,6 +4,7 @@
 #include <fstream>
 
 #include "libs/store/delivery.h"
+#include "libs/store/dmarc_reports.h"
 #include "libs/store/watch.h"
 #include "services/smtp-ingress/ingress_fixture.h"
 
@@ -97,6 +98,40 @@ TEST_CASE_METHOD(IngressFixture, "RCPT is answered from the directory",
   CHECK_FALSE(Contains(OnlyMessage(alice), "\tfor <"));
   CHECK(Contains(OnlyMessage(bob), "Delivered-To: team@y.example\r\n"));
   CheckStore();
+}
+
+TEST_CASE_METHOD(IngressFixture, "RFC 5782: a client on a DNS list is refused with its words",
+                 "[smtp-ingress][component]") {
+  Start();
+  auto* listed = verifier.response.add_dnsbl();
+  listed->set_list("bl.example");
+  listed->set_outcome(pb::DnsblResult::OUTCOME_LISTED);
+  listed->set_weight(1);
+  listed->set_text("see https://bl.example/");
+  SmtpClient client = Connect();
+  client.Reply();
+  CHECK(client.SendMessage("s@x.example", {"alice@y.example"}, kText) ==
+        "550 5.7.1 Message rejected, listed by bl.example: see https://bl.example/");
+  CHECK(CountEmails() == "0");
+  // What could not be found out is no listing.
+  listed->set_outcome(pb::DnsblResult::OUTCOME_NO_ANSWER);
+  CHECK(client.SendMessage("s@x.example", {"alice@y.example"}, kText) == kAccepted);
+}
+
+TEST_CASE_METHOD(IngressFixture, "RFC 8617 §7.2: a trusted forwarder's mail comes in",
+                 "[smtp-ingress][component]") {
+  Start();
+  SmtpClient client = Connect();
+  client.Reply();
+  FailDmarc(&verifier, pb::DmarcResult::DISPOSITION_REJECT);
+  verifier.response.mutable_dmarc()->set_override_type("trusted_forwarder");
+  verifier.response.mutable_evaluation()->set_policy_domain("x.example");
+  CHECK(client.SendMessage("s@x.example", {"alice@y.example"}, kText) == kAccepted);
+  const auto recorded = verifier.AwaitRecorded(1);
+  REQUIRE(recorded.size() == 1);
+  CHECK(recorded[0].disposition() == pb::DmarcResult::DISPOSITION_NONE);
+  CHECK(recorded[0].override() == pb::RecordedMessage::OVERRIDE_TRUSTED_FORWARDER);
+  CHECK(Contains(OnlyMessage(alice), "X-Godwit-Reason: dmarc-overridden\r\n"));
 }
 
 TEST_CASE_METHOD(IngressFixture, "DMARC reject is honoured, quarantine goes to Junk",
@@ -215,9 +250,9 @@ TEST_CASE_METHOD(IngressFixture, "Messages that are wrong in themselves are refu
   std::string big = "Subject: a\r\n\r\n";
   while (big.size() <= 65536) big += std::string(98, 'x') + "\r\n";
   CHECK(send(big) == "552 5.3.4 Message size exceeds the limit");
-  std::string loop;
-  for (int i = 0; i < 11; ++i) loop += "Received: by a; now\r\n";
-  CHECK(send(loop + "\r\n") == "550 5.4.6 Routing loop, too many Received fields");
+  std::string hops;
+  for (int i = 0; i < 11; ++i) hops += "Received: by a; now\r\n";
+  CHECK(send(hops + "\r\n") == "550 5.4.6 Routing loop, too many Received fields");
   CHECK(client.Say("MAIL FROM:<s@x.example> SIZE=65537") ==
         "552 5.3.4 Message size exceeds the limit");
   CHECK(CountEmails() == "0");
@@ -329,6 +364,58 @@ TEST_CASE_METHOD(IngressFixture, "The internal listener takes mail from our daem
   }
 }
 
+TEST_CASE_METHOD(IngressFixture, "RFC 9990 §3.1: what became of a message is told for reports",
+                 "[smtp-ingress][component]") {
+  Start("policy: {dmarc_quarantine: accept}\n");
+  verifier.response.mutable_evaluation()->set_policy_domain("x.example");
+  verifier.response.mutable_evaluation()->set_source_ip("\x7f\0\0\1", 4);
+  verifier.refuse_records = 1;  // it is kept, and told again
+  SmtpClient client = Connect();
+  client.Reply();
+  FailDmarc(&verifier, pb::DmarcResult::DISPOSITION_REJECT);
+  CHECK(client.SendMessage("s@x.example", {"alice@y.example"}, kText).substr(0, 3) == "550");
+  FailDmarc(&verifier, pb::DmarcResult::DISPOSITION_QUARANTINE);
+  CHECK(client.SendMessage("s@x.example", {"alice@y.example"}, kText) == kAccepted);
+  verifier.response.mutable_dmarc()->set_result(pb::RESULT_TEMPERROR);
+  CHECK(client.SendMessage("s@x.example", {"alice@y.example"}, kText).substr(0, 3) == "451");
+  verifier.response.clear_evaluation();
+  verifier.response.mutable_dmarc()->set_result(pb::RESULT_PASS);
+  CHECK(client.SendMessage("s@x.example", {"alice@y.example"}, kText) == kAccepted);
+
+  const auto recorded = verifier.AwaitRecorded(2);
+  REQUIRE(recorded.size() == 2);
+  CHECK(recorded[0].evaluation().policy_domain() == "x.example");
+  CHECK(recorded[0].disposition() == pb::DmarcResult::DISPOSITION_REJECT);
+  CHECK(recorded[0].override() == pb::RecordedMessage::OVERRIDE_UNSPECIFIED);
+  CHECK(recorded[0].envelope_to() == "y.example");
+  CHECK(recorded[1].disposition() == pb::DmarcResult::DISPOSITION_NONE);
+  CHECK(recorded[1].override() == pb::RecordedMessage::OVERRIDE_LOCAL_POLICY);
+  CHECK(recorded[1].comment() == "dmarc-quarantine");
+}
+
+TEST_CASE_METHOD(IngressFixture,
+                 "Mail to a report address is looked into, and delivered whatever is in it",
+                 "[smtp-ingress][component]") {
+  MustOk(store::SetReportAddress(*connection, "bob", "y.example", true));
+  Start();
+  verifier.response.mutable_evaluation()->set_policy_domain("x.example");
+  verifier.response.mutable_evaluation()->set_source_ip("\x7f\0\0\1", 4);
+  SmtpClient client = Connect();
+  client.Reply();
+  CHECK(client.SendMessage("s@x.example", {"alice@y.example"}, kText) == kAccepted);
+  CHECK(!verifier.envelope.report_address());
+  verifier.response.mutable_report()->set_problem("no report is attached");
+  CHECK(client.SendMessage("s@x.example", {"Bob@Y.example"},
+                           "X-Godwit-Report: stored\r\n" + std::string(kText)) == kAccepted);
+  CHECK(verifier.envelope.report_address());
+  const std::string stored = OnlyMessage(bob);
+  CHECK(Contains(stored, "X-Godwit-Report: not stored: no report is attached\r\n"));
+  CHECK(!Contains(stored, "X-Godwit-Report: stored"));
+  const auto recorded = verifier.AwaitRecorded(2);
+  REQUIRE(recorded.size() == 2);
+  CHECK((!recorded[0].to_report_address() && recorded[1].to_report_address()));
+}
+
 TEST_CASE_METHOD(IngressFixture, "A hint goes to the gateway that watches the account",
                  "[smtp-ingress][component]") {
   const store::GatewayId id{7};
@@ -352,6 +439,10 @@ TEST_CASE_METHOD(IngressFixture, "More sessions than allowed are told 421",
   SmtpClient second = Connect();
   CHECK(second.Reply() == "421 4.7.0 Too many connections, try again later");
   CHECK(second.Reply() == "(closed)");
+  // Who fills the public port does not keep our own mail out.
+  SmtpClient queue(internal_endpoint());
+  REQUIRE(queue.StartTls(ClientTls("delivery-queue"), "smtp-ingress"));
+  CHECK(queue.Reply() == "220 mx.y.example ESMTP Godwit");
 }
 
 TEST_CASE_METHOD(IngressFixture, "A silent client is told 421 and cut",
@@ -459,6 +550,10 @@ TEST_CASE_METHOD(IngressFixture, "Full memory defers messages with 452",
     absl::SleepFor(absl::Milliseconds(200));
   }
   CHECK(reply == "452 4.3.1 Insufficient storage, try again later");
+  SmtpClient queue(internal_endpoint());
+  REQUIRE(queue.StartTls(ClientTls("delivery-queue"), "smtp-ingress"));
+  queue.Reply();
+  CHECK(queue.SendMessage("", {"alice@y.example"}, kText, " XORIGIN=dsn") == kAccepted);
 }
 
 // The bound was looked at before DATA's 354 only: whoever had that could fill the memory.

@@ -20,11 +20,11 @@ struct Metrics {
   obs::CounterFamily messages{"godwit_smtp_ingress_messages_total",
                               "Messages by the answer to their end.",
                               {{"result", {"accepted", "junk", "deferred", "rejected"}}}};
-  obs::CounterFamily decisions{
-      "godwit_smtp_ingress_decisions_total",
-      "Decisions on verified messages, by reason.",
-      {{"reason",
-        {"accepted", "author-unusable", "dmarc-reject", "dmarc-quarantine", "dmarc-temperror"}}}};
+  obs::CounterFamily decisions{"godwit_smtp_ingress_decisions_total",
+                               "Decisions on verified messages, by reason.",
+                               {{"reason",
+                                 {"accepted", "author-unusable", "dmarc-reject", "dmarc-quarantine",
+                                  "dmarc-temperror", "dmarc-overridden", "dns-listed"}}}};
   obs::CounterFamily failures{"godwit_smtp_ingress_failures_total",
                               "451 because something of ours failed.",
                               {{"at", {"lookup", "verify", "stage", "deliver"}}}};
@@ -41,6 +41,9 @@ struct Metrics {
                                  "From the verdict to the commit.", obs::kSeconds};
   obs::Gauge memory_bytes{"godwit_smtp_ingress_message_memory_bytes",
                           "Octets of messages held in memory now."};
+  obs::CounterFamily evaluations{"godwit_smtp_ingress_evaluations_total",
+                                 "Messages told to auth-verifier for DMARC reports.",
+                                 {{"outcome", {"sent", "dropped"}}}};
   obs::Counter hints_sent{"godwit_smtp_ingress_hints_sent_total", "Hints that gateways took."};
   obs::Counter hints_dropped{"godwit_smtp_ingress_hints_dropped_total",
                              "Hints that no gateway took; its slow poll heals."};

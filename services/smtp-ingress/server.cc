@@ -1,6 +1,7 @@
 #include "services/smtp-ingress/server.h"
 
 #include <functional>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -71,6 +72,10 @@ absl::Status Server::Start() {
     options.random = base::RandomSource::System();
     GODWIT_ASSIGN_OR_RETURN(notifier_, Notifier::Create(std::move(options)));
   }
+  EvaluationSender::Options evaluations;
+  evaluations.channel = MakeVerifyOptions(config_).channel;
+  GODWIT_ASSIGN_OR_RETURN(evaluations_,
+                          EvaluationSender::Create(std::move(evaluations), &metrics_));
   hint::HintSenderOptions hints;
   hints.tls = runtime::MakeRpcTls(config_.rpc_tls());
   hints.sent = metrics_.hints_sent;
@@ -86,12 +91,17 @@ absl::Status Server::Start() {
   services_.deliverer = deliverer_.get();
   services_.verifier = verifier_.get();
   services_.notifier = notifier_.get();
+  services_.evaluations = evaluations_.get();
+  services_.report_addresses = &report_addresses_;
+  GODWIT_RETURN_IF_ERROR(reactors_->at(0)->RunUntilDone(report_addresses_.Refresh(pool_.get())));
   services_.hints = hints_.get();
   services_.memory = memory_.get();
   services_.metrics = &metrics_;
   GODWIT_RETURN_IF_ERROR(OpenListeners());
+  GODWIT_RETURN_IF_ERROR(OpenInternal());
   GODWIT_RETURN_IF_ERROR(StartRpc());
   base::SpawnOn(reactors_->at(0), Background());
+  base::SpawnOn(reactors_->at(0), evaluations_->Run(reactors_->at(0)));
   return absl::OkStatus();
 }
 
@@ -99,19 +109,23 @@ absl::Status Server::StartRpc() {
   rpc::ServerOptions options;
   options.address = config_.rpc().listen();
   options.tls = runtime::MakeRpcTls(config_.rpc_tls());
-  admin::AddTo(context_, &options, [this] { return front_->sessions(); });
+  admin::AddTo(context_, &options, [this] { return sessions(); });
   GODWIT_ASSIGN_OR_RETURN(rpc_, rpc::Server::Start(std::move(options), {}));
   context_->on_ready = [this](bool ready) { rpc_->SetServing(ready); };
   return absl::OkStatus();
 }
 
-absl::Status Server::OpenListeners() {
+smtpd::FrontOptions Server::MakeFrontOptions() {
   smtpd::FrontOptions options = runtime::MakeFrontOptions(config_.limits(), config_.timeouts());
   options.clock = context_->clock;
   options.sessions = &metrics_.sessions;
   options.connections = &metrics_.connections;
   options.handshakes = &metrics_.handshakes;
-  front_ = std::make_unique<smtpd::Front>(reactors_.get(), std::move(options));
+  return options;
+}
+
+absl::Status Server::OpenListeners() {
+  front_ = std::make_unique<smtpd::Front>(reactors_.get(), MakeFrontOptions());
   const size_t connections = config_.limits().sessions() + smtpd::kRefusable;
 
   std::shared_ptr<net::TlsContext> tls;
@@ -126,19 +140,28 @@ absl::Status Server::OpenListeners() {
     profile.implicit_tls = listener.implicit_tls();
     GODWIT_RETURN_IF_ERROR(front_->Listen(std::move(listen), std::move(profile)));
   }
-  if (config_.has_internal()) {
-    net::ListenOptions listen;
-    GODWIT_ASSIGN_OR_RETURN(listen.endpoint, net::Endpoint::Parse(config_.internal().listen()));
-    listen.max_connections = connections;
-    smtpd::Profile profile = MakeProfile(ListenerKind::kInternal);
-    GODWIT_ASSIGN_OR_RETURN(profile.tls, OpenTls(runtime::MakeMutualTlsOptions(config_.rpc_tls())));
-    profile.implicit_tls = true;
-    GODWIT_RETURN_IF_ERROR(front_->Listen(std::move(listen), std::move(profile)));
-  }
   const absl::Duration interval =
       config_.has_tls() ? runtime::ToDuration(config_.tls().reload_interval()) : kReloadInterval;
   base::SpawnOn(reactors_->at(0), certificates_.Run(reactors_->at(0), interval));
   return absl::OkStatus();
+}
+
+absl::Status Server::OpenInternal() {
+  if (!config_.has_internal()) return absl::OkStatus();
+  internal_memory_ = std::make_unique<smtpd::MemoryBudget>(
+      static_cast<int64_t>(config_.internal().memory()), &metrics_.memory_bytes);
+  internal_services_ = services_;
+  internal_services_.memory = internal_memory_.get();
+  smtpd::FrontOptions options = MakeFrontOptions();
+  options.max_sessions = config_.internal().sessions();
+  internal_front_ = std::make_unique<smtpd::Front>(reactors_.get(), std::move(options));
+  net::ListenOptions listen;
+  GODWIT_ASSIGN_OR_RETURN(listen.endpoint, net::Endpoint::Parse(config_.internal().listen()));
+  listen.max_connections = config_.internal().sessions() + smtpd::kRefusable;
+  smtpd::Profile profile = MakeProfile(ListenerKind::kInternal);
+  GODWIT_ASSIGN_OR_RETURN(profile.tls, OpenTls(runtime::MakeMutualTlsOptions(config_.rpc_tls())));
+  profile.implicit_tls = true;
+  return internal_front_->Listen(std::move(listen), std::move(profile));
 }
 
 absl::StatusOr<std::shared_ptr<net::TlsContext>> Server::OpenTls(net::TlsServerOptions options) {
@@ -150,17 +173,30 @@ absl::StatusOr<std::shared_ptr<net::TlsContext>> Server::OpenTls(net::TlsServerO
 smtpd::Profile Server::MakeProfile(ListenerKind kind) {
   smtpd::Profile profile;
   profile.smtp = [this, kind] { return OptionsFor(services_.settings, kind); };
-  profile.new_handler = [this, kind] { return std::make_unique<IngressHandler>(&services_, kind); };
+  Services* services = kind == ListenerKind::kInternal ? &internal_services_ : &services_;
+  profile.new_handler = [services, kind] {
+    return std::make_unique<IngressHandler>(services, kind);
+  };
   return profile;
 }
 
-std::vector<net::Endpoint> Server::endpoints() const { return front_->endpoints(); }
+int64_t Server::sessions() const {
+  return front_->sessions() + (internal_front_ == nullptr ? 0 : internal_front_->sessions());
+}
+
+std::vector<net::Endpoint> Server::endpoints() const {
+  std::vector<net::Endpoint> all = front_->endpoints();
+  if (internal_front_ == nullptr) return all;
+  for (net::Endpoint& each : internal_front_->endpoints()) all.push_back(std::move(each));
+  return all;
+}
 
 // On the first reactor, until it stops.
 base::Task<void> Server::Background() {
   for (;;) {
     const bool running = co_await reactors_->at(0)->Sleep(kSweepInterval);
     if (!running) co_return;
+    (void)co_await report_addresses_.Refresh(pool_.get());  // those of before will do
     co_await Sweep();
   }
 }
@@ -185,8 +221,19 @@ base::Task<void> Server::Sweep() {
 absl::Status Server::Reload() { return certificates_.Check(); }
 
 void Server::Drain(absl::Duration grace) {
-  if (reactors_ == nullptr) return;
+  if (drained_ || reactors_ == nullptr) return;
+  drained_ = true;
+  // Both at the same time: each may take all of the grace period.
+  std::thread internal([this, grace] {
+    if (internal_front_ != nullptr) internal_front_->Drain(grace);
+  });
   if (front_ != nullptr) front_->Drain(grace);
+  internal.join();
+  if (hints_ != nullptr) reactors_->at(0)->RunUntilDone(hints_->Finish());
+  if (evaluations_ != nullptr) {
+    // For reports only: what can not be sent now is lost.
+    (void)reactors_->at(0)->RunUntilDone(evaluations_->Flush());
+  }
   reactors_->Stop();
 }
 

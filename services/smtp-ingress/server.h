@@ -36,6 +36,9 @@ class Server : public runtime::Service {
 
  private:
   absl::Status OpenListeners();
+  absl::Status OpenInternal();
+  smtpd::FrontOptions MakeFrontOptions();
+  int64_t sessions() const;
   absl::Status StartRpc();
   absl::StatusOr<std::shared_ptr<net::TlsContext>> OpenTls(net::TlsServerOptions options);
   smtpd::Profile MakeProfile(ListenerKind kind);
@@ -46,18 +49,24 @@ class Server : public runtime::Service {
   runtime::Context* const context_;
   Metrics metrics_;
   Services services_;
+  Services internal_services_;  // of the internal listener: its memory is its own
   net::CertificateWatch certificates_;
   std::unique_ptr<certificates::Keeper> keeper_;
   std::unique_ptr<smtpd::MemoryBudget> memory_;
+  std::unique_ptr<smtpd::MemoryBudget> internal_memory_;
   // Before what posts to its threads, so that it goes after them.
   std::unique_ptr<net::ReactorPool> reactors_;
   std::unique_ptr<db::Pool> pool_;
   std::unique_ptr<store::Deliverer> deliverer_;
   std::unique_ptr<VerifyClient> verifier_;
   std::unique_ptr<Notifier> notifier_;
+  std::unique_ptr<EvaluationSender> evaluations_;
+  ReportAddresses report_addresses_;
   std::unique_ptr<hint::HintSender> hints_;
   std::unique_ptr<smtpd::Front> front_;
+  std::unique_ptr<smtpd::Front> internal_front_;
   std::unique_ptr<rpc::Server> rpc_;
+  bool drained_ = false;
 };
 
 }  // namespace godwit::smtp_ingress

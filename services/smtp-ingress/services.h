@@ -15,9 +15,11 @@
 #include "libs/smtpd/memory.h"
 #include "libs/store/deliverer.h"
 #include "services/smtp-ingress/decision.h"
+#include "services/smtp-ingress/evaluation_sender.h"
 #include "services/smtp-ingress/metrics.h"
 #include "services/smtp-ingress/notifier.h"
 #include "services/smtp-ingress/recipient.h"
+#include "services/smtp-ingress/report_addresses.h"
 #include "services/smtp-ingress/verify_client.h"
 
 namespace godwit::smtp_ingress {
@@ -44,6 +46,8 @@ struct Services {
   store::Deliverer* deliverer = nullptr;
   VerifyClient* verifier = nullptr;
   Notifier* notifier = nullptr;  // null: DSN is not offered
+  EvaluationSender* evaluations = nullptr;
+  const ReportAddresses* report_addresses = nullptr;
   hint::HintSender* hints = nullptr;
   smtpd::MemoryBudget* memory = nullptr;  // of the messages of all connections
   Metrics* metrics = nullptr;

@@ -25,6 +25,12 @@ DecisionPolicy MakeDecisionPolicy(const Policy& policy) {
     case Policy::ON_UNUSABLE_AUTHOR_ACCEPT: out.on_unusable_author = OnFailure::kAccept; break;
     default: out.on_unusable_author = OnFailure::kReject;
   }
+  switch (policy.dns_listed()) {
+    case Policy::ON_LISTED_JUNK: out.on_listed = OnFailure::kJunk; break;
+    case Policy::ON_LISTED_ACCEPT: out.on_listed = OnFailure::kAccept; break;
+    default: out.on_listed = OnFailure::kReject;
+  }
+  out.listed_weight = static_cast<int>(policy.dns_listed_weight());
   return out;
 }
 

@@ -10,6 +10,7 @@ namespace {
 
 constexpr std::string_view kAuthenticationResults = "Authentication-Results";
 constexpr std::string_view kReason = "X-Godwit-Reason";
+constexpr std::string_view kReport = "X-Godwit-Report";
 
 // All fields there are: one that is not listed would not be removed.
 mime::HeaderBlock SplitAll(std::string_view header) {
@@ -26,7 +27,8 @@ bool IsForged(std::string_view name, std::string_view line, std::string_view aut
     if (value.starts_with(':')) value.remove_prefix(1);
     return authres::ClaimsToBeFrom(value, authserv_id);
   }
-  return base::EqualsIgnoreCase(name, "Return-Path") || base::EqualsIgnoreCase(name, kReason);
+  return base::EqualsIgnoreCase(name, "Return-Path") || base::EqualsIgnoreCase(name, kReason) ||
+         base::EqualsIgnoreCase(name, kReport);
 }
 
 void AppendField(std::string_view name, std::string_view value, std::string* out) {
@@ -56,6 +58,7 @@ std::string MakeStoredHeader(std::string_view header, const HeaderFacts& facts) 
   AppendField(kAuthenticationResults, OriginResults(facts), &out);
   AppendField("Received-SPF", facts.received_spf, &out);
   AppendField(kReason, facts.reason, &out);
+  AppendField(kReport, facts.report, &out);
   out += smtp::WriteReceived(facts.received);
 
   smtp::AppendHeaderWithout(

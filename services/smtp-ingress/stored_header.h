@@ -3,7 +3,7 @@
 // The header as it is stored: what came, without fields that only we may write, with ours in front.
 //
 //   Return-Path, Delivered-To                      (each copy's own: MakeCopyPrefix)
-//   Authentication-Results, Received-SPF, X-Godwit-Reason, Received
+//   Authentication-Results, Received-SPF, X-Godwit-Reason, X-Godwit-Report, Received
 //   ... the message's own fields ...
 //
 // Pure.
@@ -25,14 +25,16 @@ struct HeaderFacts {
   std::string received_spf;
   // Why the message is where it is (decision.h).
   std::string reason;
+  // What became of a report in it (X-Godwit-Report); "" for mail to other addresses.
+  std::string report;
   // Mail of another daemon of ours: auth=pass is recorded for what a user submitted.
   std::optional<smtp::Origin> origin;
   smtp::ReceivedField received;
 };
 
 // `header` as it came, with or without the empty line at its end; the result has it. Removed:
-// Authentication-Results that claim to be ours (RFC 8601 §5), Return-Path (RFC 5321 §4.4) and
-// X-Godwit-Reason.
+// Authentication-Results that claim to be ours (RFC 8601 §5), Return-Path (RFC 5321 §4.4),
+// X-Godwit-Reason and X-Godwit-Report.
 std::string MakeStoredHeader(std::string_view header, const HeaderFacts& facts);
 
 // What stands in front of one recipient's copy.

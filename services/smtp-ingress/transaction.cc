@@ -167,6 +167,10 @@ base::Task<smtp::Reply> Transaction::BeginData() {
   envelope.helo = client_.greeting_name;
   envelope.mail_from = mail_.reverse_path.ToString();
   envelope.internal_hop = internal_;
+  for (const smtp::Address& recipient : recipients_) {
+    report_address_ = report_address_ || services_->report_addresses->Contains(recipient);
+  }
+  envelope.report_address = report_address_;
   verify_ = services_->verifier->Begin(envelope, id_);
   delivery_ =
       std::make_unique<MessageDelivery>(services_, copies_.front().account, mail_.parameters.body);
@@ -237,10 +241,16 @@ base::Task<smtp::Reply> Transaction::Finish(smtp::EndData end) {
   Decision decision = Decide(verdict->evidence, services_->settings.decision);
   reason_ = decision.reason;
   services_->metrics->decisions.At({decision.reason}).Add();
-  if (decision.outcome == Outcome::kReject || decision.outcome == Outcome::kDefer) {
-    co_return std::move(decision.reply);
+  JudgedMessage judged = Judged(*verdict, decision);
+  if (decision.outcome == Outcome::kDefer) co_return std::move(decision.reply);
+  smtp::Reply reply = std::move(decision.reply);
+  if (decision.outcome != Outcome::kReject) {
+    reply = co_await Deliver(*std::move(verdict), std::move(decision));
   }
-  smtp::Reply reply = co_await Deliver(*std::move(verdict), std::move(decision));
+  // What comes again is judged again.
+  if (!judged.evaluation.empty() && reply.code / 100 != 4) {
+    services_->evaluations->Add(std::move(judged));
+  }
   co_return reply;
 }
 
@@ -266,6 +276,7 @@ HeaderFacts Transaction::MakeHeaderFacts(const Verdict& verdict, const Decision&
   facts.authentication_results = verdict.authentication_results;
   facts.received_spf = verdict.received_spf;
   facts.reason = decision.reason;
+  facts.report = verdict.report;
   facts.origin = mail_.parameters.origin;
   smtp::ReceivedField& received = facts.received;
   received.greeting_name = client_.greeting_name;
@@ -281,6 +292,18 @@ HeaderFacts Transaction::MakeHeaderFacts(const Verdict& verdict, const Decision&
   if (recipients_.size() == 1) received.recipient = recipients_.front();
   received.time = services_->clock->Now();
   return facts;
+}
+
+// RFC 9990 §3.1: all that was judged counts, whatever became of it afterwards.
+JudgedMessage Transaction::Judged(const Verdict& verdict, const Decision& decision) const {
+  JudgedMessage judged = MakeJudged(verdict.evidence, decision);
+  if (!verdict.evidence.own_message) judged.evaluation = verdict.evaluation;
+  judged.to_report_address = report_address_;
+  judged.envelope_to = recipients_.front().domain;
+  for (const smtp::Address& recipient : recipients_) {
+    if (recipient.domain != judged.envelope_to) judged.envelope_to.clear();
+  }
+  return judged;
 }
 
 void Transaction::SendHints(const store::DeliveryResult& result) {

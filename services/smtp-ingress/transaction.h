@@ -54,6 +54,8 @@ class Transaction : public smtpd::Transaction {
   base::Task<smtp::Reply> Finish(smtp::EndData end);
   base::Task<smtp::Reply> Deliver(Verdict verdict, Decision decision);
   HeaderFacts MakeHeaderFacts(const Verdict& verdict, const Decision& decision) const;
+  // For DMARC reports; without an evaluation when there is nothing to tell.
+  JudgedMessage Judged(const Verdict& verdict, const Decision& decision) const;
   void SendHints(const store::DeliveryResult& result);
   // For a recipient that is accepted: keeps what the sender wants to hear of it.
   void NoteWishes(const smtp::CheckRcpt& rcpt, bool expanded);
@@ -73,6 +75,7 @@ class Transaction : public smtpd::Transaction {
   absl::flat_hash_set<int64_t> accounts_;  // of copies_
   std::unique_ptr<VerifyCall> verify_;
   std::unique_ptr<MessageDelivery> delivery_;
+  bool report_address_ = false;  // a recipient takes reports
   std::string pending_;
   smtpd::MemoryShare pending_memory_;
   bool gave_way_ = false;

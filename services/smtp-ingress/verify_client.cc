@@ -40,10 +40,21 @@ Verdict FromProto(const pb::VerifyResponse& response) {
   verdict.evidence.policy = FromProto(response.dmarc().disposition());
   verdict.evidence.from_domain = response.dmarc().from_domain();
   verdict.evidence.author_unusable = response.dmarc().author_unusable();
+  verdict.evidence.worst = FromProto(response.dmarc().worst_disposition());
+  verdict.evidence.dmarc_overridden = !response.dmarc().override_type().empty();
+  for (const pb::DnsblResult& list : response.dnsbl()) {
+    if (list.outcome() != pb::DnsblResult::OUTCOME_LISTED) continue;
+    verdict.evidence.listings.push_back({list.list(), list.allow(), list.weight(), list.text()});
+  }
   verdict.authentication_results = response.authentication_results();
   verdict.received_spf = response.received_spf();
   verdict.sender_confirmed = response.spf_mail_from().result() == pb::RESULT_PASS;
   if (response.iprev().result() == pb::RESULT_PASS) verdict.reverse_name = response.iprev().name();
+  if (response.has_report()) {
+    const pb::ReportOutcome& report = response.report();
+    verdict.report = report.stored() ? "stored" : "not stored: " + report.problem();
+  }
+  if (response.has_evaluation()) verdict.evaluation = response.evaluation().SerializeAsString();
   return verdict;
 }
 
@@ -55,6 +66,7 @@ pb::VerifyRequest FirstRequest(const VerifyEnvelope& envelope, const std::string
   out->set_mail_from(envelope.mail_from);
   out->set_authserv_id(authserv_id);
   out->set_internal_hop(envelope.internal_hop);
+  out->set_report_address(envelope.report_address);
   return request;
 }
 

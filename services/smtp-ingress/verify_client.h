@@ -30,6 +30,8 @@ struct VerifyEnvelope {
   std::string mail_from;  // "" for <>
   // A hop between our own daemons: SPF and iprev say nothing.
   bool internal_hop = false;
+  // A recipient takes reports: auth-verifier keeps one that is attached.
+  bool report_address = false;
 };
 
 struct Verdict {
@@ -39,6 +41,10 @@ struct Verdict {
   std::string reverse_name;  // of the client, confirmed; "" when there is none
   // SPF says that the client may send for the reverse-path's domain.
   bool sender_confirmed = false;
+  // What reports tell of the message, for EvaluationSender: nobody else's business. "" for nothing.
+  std::string evaluation;
+  // With report_address: "stored", or why not.
+  std::string report;
 };
 
 class VerifyCall {

@@ -13,14 +13,6 @@ namespace {
 using smtp::MakeReply;
 using smtp::ReplyKind;
 
-// Whose failed logins are counted together: an IPv4 address, an IPv6 /64, of which one customer has
-// at least one.
-std::string LimiterKey(const base::IpAddress& address) {
-  constexpr size_t kNetworkOctets = 8;
-  return std::string(address.bytes().substr(
-      0, address.bytes().size() == 4 ? std::string_view::npos : kNetworkOctets));
-}
-
 }  // namespace
 
 smtp::ServerOptions OptionsNow(const Settings& settings, absl::Time now) {
@@ -34,39 +26,41 @@ smtp::ServerOptions OptionsNow(const Settings& settings, absl::Time now) {
 
 base::Task<smtp::AuthAnswer> SubmissionHandler::Authenticate(smtpd::ClientFacts client,
                                                              smtp::CheckAuth check) {
-  if (!services_->failed_logins->Has(LimiterKey(client.address), 1)) {
-    services_->metrics->logins.At({"limited"}).Add();
-    co_return MakeReply(ReplyKind::kTooManyErrors, "Too many failed logins, try again later");
-  }
   conversation_ = services_->authenticator->Start(check.mechanism);
   GODWIT_CHECK(conversation_ != nullptr);  // one that we offer
-  login::Step step = co_await conversation_->Begin(std::move(check.initial_response));
+  base::Task<login::Step> begun = conversation_->Begin(std::move(check.initial_response));
+  auto step = co_await services_->failed_logins->Run(client.address, std::move(begun));
   smtp::AuthAnswer answer = co_await Answer(std::move(client), std::move(step));
   co_return answer;
 }
 
 base::Task<smtp::AuthAnswer> SubmissionHandler::Continue(smtpd::ClientFacts client,
                                                          smtp::AuthResponse response) {
-  login::Step step = co_await conversation_->Answer(std::move(response.bytes));
+  base::Task<login::Step> next = conversation_->Answer(std::move(response.bytes));
+  auto step = co_await services_->failed_logins->Run(client.address, std::move(next));
   smtp::AuthAnswer answer = co_await Answer(std::move(client), std::move(step));
   co_return answer;
 }
 
 base::Task<smtp::AuthAnswer> SubmissionHandler::Answer(smtpd::ClientFacts client,
-                                                       login::Step step) {
-  if (auto* challenge = std::get_if<sasl::Challenge>(&step)) {
+                                                       std::optional<login::Step> step) {
+  if (!step) {
+    services_->metrics->logins.At({"limited"}).Add();
+    co_return MakeReply(ReplyKind::kTooManyErrors, "Too many failed logins, try again later");
+  }
+  if (auto* challenge = std::get_if<sasl::Challenge>(&*step)) {
     co_return smtp::AuthChallenge{std::move(challenge->data)};
   }
-  if (auto* accepted = std::get_if<login::Accepted>(&step)) {
+  if (auto* accepted = std::get_if<login::Accepted>(&*step)) {
     co_return LetIn(client, std::move(*accepted));
   }
-  if (auto* refused = std::get_if<login::Refused>(&step)) {
+  if (auto* refused = std::get_if<login::Refused>(&*step)) {
     smtp::Reply reply = co_await Refuse(std::move(client), std::move(*refused));
     co_return reply;
   }
   services_->metrics->logins.At({"unavailable"}).Add();
   obs::Log(obs::Level::kWarning, "login not possible",
-           {{"session", client.session}, {"status", std::get<absl::Status>(step)}});
+           {{"session", client.session}, {"status", std::get<absl::Status>(*step)}});
   co_return MakeReply(ReplyKind::kAuthNotPossible);
 }
 
@@ -75,7 +69,6 @@ base::Task<smtp::AuthAnswer> SubmissionHandler::Answer(smtpd::ClientFacts client
 base::Task<smtp::Reply> SubmissionHandler::Refuse(smtpd::ClientFacts client,
                                                   login::Refused refused) {
   services_->metrics->logins.At({"failure"}).Add();
-  if (!refused.disabled) (void)services_->failed_logins->Take(LimiterKey(client.address), 1);
   obs::Log(obs::Level::kInfo, "login failed",
            {{"session", client.session},
             {"client", client.address.ToString()},

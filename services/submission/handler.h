@@ -4,9 +4,10 @@
 // Transactions for those who are.
 //
 // Failed logins are answered after a pause and counted, for the connection and for the address it
-// comes from.
+// comes from (login::FailedLogins).
 
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "libs/login/login.h"
@@ -28,7 +29,8 @@ class SubmissionHandler : public smtpd::Handler {
                                                      std::string id) override;
 
  private:
-  base::Task<smtp::AuthAnswer> Answer(smtpd::ClientFacts client, login::Step step);
+  // Without a step: the client's address has failed too often.
+  base::Task<smtp::AuthAnswer> Answer(smtpd::ClientFacts client, std::optional<login::Step> step);
   base::Task<smtp::Reply> Refuse(smtpd::ClientFacts client, login::Refused refused);
   smtp::Reply LetIn(const smtpd::ClientFacts& client, login::Accepted accepted);
 

@@ -126,6 +126,57 @@ TEST_CASE_METHOD(SubmissionFixture, "Failed logins of an address are counted ove
   CHECK(client->Reply() == "(closed)");
 }
 
+// The bound was looked at before the verdict and counted after it: each session had a try.
+TEST_CASE_METHOD(SubmissionFixture, "Failed logins at the same moment are no more than one by one",
+                 "[submission][component]") {
+  Start("login: {failure_delay: 1ms, failures_per_address: 3}\n");
+  std::vector<std::unique_ptr<SmtpClient>> clients;
+  for (int i = 0; i < 12; ++i) clients.push_back(Connect());
+  for (const auto& client : clients) {
+    client->Send("AUTH PLAIN " + PlainMessage("alice@y.example", "wrong") + "\r\n");
+  }
+  int judged = 0;
+  for (const auto& client : clients) {
+    const std::string reply = client->Reply();
+    CAPTURE(reply);
+    CHECK((reply == kFailed || reply == "421 4.7.0 Too many failed logins, try again later"));
+    if (reply == kFailed) ++judged;
+  }
+  CHECK(judged == 3);
+}
+
+// One host took all sessions, and kept each for two hours by NOOP every few minutes.
+TEST_CASE_METHOD(SubmissionFixture, "Who does not log in has to go", "[submission][component]") {
+  Start("login: {failure_delay: 1ms, timeout: 1s}\n");
+  auto user = LogIn();
+  auto idler = Connect();
+  CHECK(idler->Say("NOOP") == "250 2.0.0 OK");
+  CHECK(idler->Reply() == "421 4.4.2 Timeout, closing the connection");
+  CHECK(idler->Reply() == "(closed)");
+  CHECK(user->Say("NOOP") == "250 2.0.0 OK");
+}
+
+TEST_CASE_METHOD(SubmissionFixture, "One address has some of the sessions, not all",
+                 "[submission][component]") {
+  Start("login: {failure_delay: 1ms, sessions_per_address: 2}\n");
+  auto first = Connect();
+  auto second = Connect();
+  {
+    SmtpClient third(server->endpoints().at(0));
+    CHECK(third.Reply().substr(0, 9) == "421 4.7.0");
+    CHECK(third.Reply() == "(closed)");
+  }
+  first->Say("QUIT");
+  CHECK(first->Reply() == "(closed)");
+  std::string greeting;
+  for (int i = 0; i < 100 && greeting.substr(0, 3) != "220"; ++i) {  // until the first has gone
+    absl::SleepFor(absl::Milliseconds(50));
+    SmtpClient fourth(server->endpoints().at(0));
+    greeting = fourth.Reply();
+  }
+  CHECK(greeting.substr(0, 3) == "220");
+}
+
 TEST_CASE_METHOD(SubmissionFixture, "Without the database logging in fails for now",
                  "[submission][component]") {
   Start();

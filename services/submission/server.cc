@@ -1,5 +1,6 @@
 #include "services/submission/server.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "libs/admin/admin.h"
@@ -27,10 +28,10 @@ absl::Status Server::Start() {
   GODWIT_ASSIGN_OR_RETURN(sender_, outgoing::Sender::Create(MakeSenderOptions(config_)));
   memory_ = std::make_unique<smtpd::MemoryBudget>(static_cast<int64_t>(config_.limits().memory()),
                                                   &metrics_.memory_bytes);
-  const RateLimits limits = MakeRateLimits(config_);
-  messages_ = std::make_unique<base::RateLimiter>(limits.messages, context_->clock);
-  recipients_ = std::make_unique<base::RateLimiter>(limits.recipients, context_->clock);
-  failed_logins_ = std::make_unique<base::RateLimiter>(limits.failed_logins, context_->clock);
+  memory_by_account_ = std::make_unique<smtpd::MemoryByOwner>(MemoryOfAccount(config_));
+  limits_ = std::make_unique<outgoing::DailyLimits>(MakeDailyLimits(config_), context_->clock);
+  failed_logins_ =
+      std::make_unique<login::FailedLogins>(MakeFailedLogins(config_), context_->clock);
 
   services_.settings = MakeSettings(config_);
   services_.clock = context_->clock;
@@ -39,8 +40,8 @@ absl::Status Server::Start() {
   services_.authenticator = authenticator_.get();
   services_.sender = sender_.get();
   services_.memory = memory_.get();
-  services_.messages = messages_.get();
-  services_.recipients = recipients_.get();
+  services_.memory_by_account = memory_by_account_.get();
+  services_.limits = limits_.get();
   services_.failed_logins = failed_logins_.get();
   services_.metrics = &metrics_;
   GODWIT_RETURN_IF_ERROR(OpenListeners());
@@ -61,6 +62,10 @@ absl::Status Server::OpenDatabase() {
 
 absl::Status Server::OpenListeners() {
   smtpd::FrontOptions options = runtime::MakeFrontOptions(config_.limits(), config_.timeouts());
+  const int64_t per_address = config_.login().sessions_per_address();
+  options.max_sessions_per_address =
+      per_address > 0 ? per_address : std::max<int64_t>(options.max_sessions / 10, 1);
+  options.before_login = runtime::ToDuration(config_.login().timeout());
   options.clock = context_->clock;
   options.sessions = &metrics_.sessions;
   options.connections = &metrics_.connections;

@@ -7,11 +7,12 @@
 #include <vector>
 
 #include "absl/status/status.h"
-#include "libs/base/rate_limiter.h"
 #include "libs/certificates/keeper.h"
+#include "libs/login/failed_logins.h"
 #include "libs/login/login.h"
 #include "libs/net/certificate_watch.h"
 #include "libs/net/reactor.h"
+#include "libs/outgoing/daily_limits.h"
 #include "libs/outgoing/sender.h"
 #include "libs/rpc/server.h"
 #include "libs/runtime/service_main.h"
@@ -46,9 +47,9 @@ class Server : public runtime::Service {
   net::CertificateWatch certificates_;
   std::unique_ptr<certificates::Keeper> keeper_;
   std::unique_ptr<smtpd::MemoryBudget> memory_;
-  std::unique_ptr<base::RateLimiter> messages_;
-  std::unique_ptr<base::RateLimiter> recipients_;
-  std::unique_ptr<base::RateLimiter> failed_logins_;
+  std::unique_ptr<smtpd::MemoryByOwner> memory_by_account_;
+  std::unique_ptr<outgoing::DailyLimits> limits_;
+  std::unique_ptr<login::FailedLogins> failed_logins_;
   // Before what posts to its threads, so that it goes after them.
   std::unique_ptr<net::ReactorPool> reactors_;
   std::unique_ptr<db::Pool> pool_;

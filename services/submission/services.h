@@ -8,10 +8,12 @@
 #include "absl/time/time.h"
 #include "libs/base/clock.h"
 #include "libs/base/random.h"
-#include "libs/base/rate_limiter.h"
 #include "libs/db/pool.h"
+#include "libs/login/failed_logins.h"
 #include "libs/login/login.h"
+#include "libs/outgoing/daily_limits.h"
 #include "libs/outgoing/sender.h"
+#include "libs/outgoing/sender_policy.h"
 #include "libs/smtp/server.h"
 #include "libs/smtpd/memory.h"
 #include "libs/store/directory.h"
@@ -27,8 +29,7 @@ struct Settings {
   absl::Duration failure_delay = absl::Seconds(2);
   int failures = 3;
   bool null_reverse_path = true;
-  bool alias_senders = false;
-  bool catch_all_senders = true;
+  outgoing::SenderPolicy senders;
   bool hide_client = true;
   bool address_literals = false;
   absl::Duration future_release = absl::Hours(60 * 24);
@@ -41,10 +42,10 @@ struct Services {
   db::Pool* pool = nullptr;
   const login::Authenticator* authenticator = nullptr;
   outgoing::Sender* sender = nullptr;
-  smtpd::MemoryBudget* memory = nullptr;       // of the messages of all connections
-  base::RateLimiter* messages = nullptr;       // by account
-  base::RateLimiter* recipients = nullptr;     // by account
-  base::RateLimiter* failed_logins = nullptr;  // by address
+  smtpd::MemoryBudget* memory = nullptr;  // of the messages of all connections
+  smtpd::MemoryByOwner* memory_by_account = nullptr;
+  outgoing::DailyLimits* limits = nullptr;
+  login::FailedLogins* failed_logins = nullptr;
   Metrics* metrics = nullptr;
 };
 

@@ -1,5 +1,7 @@
 #include "services/submission/settings.h"
 
+#include <algorithm>
+
 #include "libs/runtime/config_sections.h"
 #include "libs/runtime/units.h"
 
@@ -34,8 +36,8 @@ Settings MakeSettings(const Config& config) {
   settings.failure_delay = runtime::ToDuration(config.login().failure_delay());
   settings.failures = static_cast<int>(config.login().failures());
   settings.null_reverse_path = policy.null_reverse_path() != Policy::NULL_REVERSE_PATH_REJECT;
-  settings.alias_senders = policy.alias_senders() == Policy::ALIAS_SENDERS_MEMBERS;
-  settings.catch_all_senders = policy.catch_all_senders() != Policy::CATCH_ALL_SENDERS_NOBODY;
+  settings.senders.alias_members = policy.alias_senders() == config::v1::ALIAS_SENDERS_MEMBERS;
+  settings.senders.catch_all = policy.catch_all_senders() != config::v1::CATCH_ALL_SENDERS_NOBODY;
   settings.hide_client = policy.client_trace() != Policy::CLIENT_TRACE_VISIBLE;
   settings.address_literals = policy.address_literals() == Policy::ADDRESS_LITERALS_ACCEPT;
   settings.future_release = runtime::ToDuration(policy.future_release());
@@ -55,13 +57,21 @@ outgoing::Sender::Options MakeSenderOptions(const Config& config) {
   return options;
 }
 
-RateLimits MakeRateLimits(const Config& config) {
-  RateLimits limits;
-  limits.messages.amount = config.daily().messages();
-  limits.recipients.amount = config.daily().recipients();
-  limits.failed_logins.amount = config.login().failures_per_address();
-  limits.failed_logins.period = runtime::ToDuration(config.login().failure_period());
-  return limits;
+int64_t MemoryOfAccount(const Config& config) {
+  // A buffer that grows may be twice as large as what is in it.
+  const uint64_t one_message = 2 * config.limits().message_size();
+  return static_cast<int64_t>(std::max(config.limits().memory() / 4, one_message));
+}
+
+outgoing::DailyLimits::Options MakeDailyLimits(const Config& config) {
+  return {.messages = config.daily().messages(), .recipients = config.daily().recipients()};
+}
+
+base::RateLimiter::Options MakeFailedLogins(const Config& config) {
+  base::RateLimiter::Options options;
+  options.amount = config.login().failures_per_address();
+  options.period = runtime::ToDuration(config.login().failure_period());
+  return options;
 }
 
 }  // namespace godwit::submission

@@ -3,6 +3,7 @@
 // The configuration (config.proto) as the plain values that everything below Server works with.
 
 #include "libs/base/rate_limiter.h"
+#include "libs/outgoing/daily_limits.h"
 #include "libs/outgoing/sender.h"
 #include "services/submission/config.pb.h"
 #include "services/submission/services.h"
@@ -13,11 +14,11 @@ Settings MakeSettings(const Config& config);
 
 outgoing::Sender::Options MakeSenderOptions(const Config& config);
 
-struct RateLimits {
-  base::RateLimiter::Options messages;
-  base::RateLimiter::Options recipients;
-  base::RateLimiter::Options failed_logins;
-};
-RateLimits MakeRateLimits(const Config& config);
+// Octets that the messages of one account may take.
+int64_t MemoryOfAccount(const Config& config);
+
+outgoing::DailyLimits::Options MakeDailyLimits(const Config& config);
+
+base::RateLimiter::Options MakeFailedLogins(const Config& config);
 
 }  // namespace godwit::submission

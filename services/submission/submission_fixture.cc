@@ -47,7 +47,7 @@ base::Task<absl::Status> CollectQueued(rpc::RequestReader<dq::EnqueueRequest>* r
   }
   queue->header = std::move(header);
   queue->body = std::move(body);
-  if (queue->hang) co_await queue->release;
+  if (call <= queue->hang) co_await queue->release.at(static_cast<size_t>(call - 1));
   if (!queue->failure.ok() && queue->failures-- > 0) co_return queue->failure;
   out->set_queue_id(call);
   co_return absl::OkStatus();
@@ -90,7 +90,7 @@ SubmissionFixture::SubmissionFixture()
 }
 
 SubmissionFixture::~SubmissionFixture() {
-  queue.release.Set(true);
+  for (const auto& call : queue.release) call.Set(true);
   if (server != nullptr) server->Drain(absl::Seconds(5));
   server.reset();
   signer_server_.reset();
@@ -101,9 +101,12 @@ SubmissionFixture::~SubmissionFixture() {
 
 void SubmissionFixture::StartSigner() {
   const std::string service = "/godwit.auth_verifier.v1.AuthVerifier/";
-  signer_server_ = testing::StartRpcPeer(
-      authority, signer_leaf_, {{service + "Sign", {"submission"}}, {service + "Verify", {}}},
-      &signer, signer_port_);
+  signer_server_ = testing::StartRpcPeer(authority, signer_leaf_,
+                                         {{service + "Sign", {"submission"}},
+                                          {service + "Verify", {}},
+                                          {service + "Seal", {}},
+                                          {service + "Record", {}}},
+                                         &signer, signer_port_);
   signer_port_ = signer_server_->port();
 }
 

@@ -6,6 +6,7 @@
 
 #include <grpcpp/server_context.h>
 
+#include <array>
 #include <atomic>
 #include <catch2/catch.hpp>
 #include <memory>
@@ -65,8 +66,8 @@ class ScriptedQueue : public delivery_queue::v1::DeliveryQueue::CallbackService 
   std::string header;
   std::string body;
   std::atomic<int> calls{0};
-  bool hang = false;  // no answer until `release`
-  base::Completion<bool> release;
+  int hang = 0;  // so many calls have no answer until `release`
+  std::array<base::Completion<bool>, 8> release;
 
  private:
   base::Executor* const executor_;

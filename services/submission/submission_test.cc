@@ -53,6 +53,8 @@ TEST_CASE_METHOD(SubmissionFixture, "A message is completed, signed and queued",
   // What was signed is what leaves.
   CHECK((queue.header + queue.body).ends_with("d=y.example\r\n" + signer.data));
   CHECK(queue.body == ".dot\r\n");
+  // A stream that was cut can not be taken for a whole message.
+  CHECK(queue.submission.size() == queue.header.size() + queue.body.size());
 
   const dq::Submission& submission = queue.submission;
   CHECK(submission.idempotency_key() == id);
@@ -123,9 +125,18 @@ TEST_CASE_METHOD(SubmissionFixture, "Parameters of the message go along to the q
   CHECK(
       Contains(queue.header,
                "Received: from client.test ([127.0.0.1])\r\n\tby mail.y.example with UTF8SMTPSA"));
-  // SMTPUTF8 that nothing needs is not asked of the next server.
+  // SMTPUTF8 that nothing needs is not asked of the next server: 8-bit text is 8BITMIME's.
   CHECK(Send(client.get(), kText, "alice@y.example", " SMTPUTF8").substr(0, 3) == "250");
   CHECK_FALSE(queue.submission.smtputf8());
+  CHECK(Send(client.get(), kText + "\xc3\xa4\r\n", "alice@y.example", " SMTPUTF8 BODY=8BITMIME")
+            .substr(0, 3) == "250");
+  CHECK_FALSE(queue.submission.smtputf8());
+  CHECK(queue.submission.body_8bit());
+  const std::string parts =
+      "From: alice@y.example\r\nMIME-Version: 1.0\r\nContent-Type: multipart/mixed; boundary=b\r\n"
+      "\r\n--b\r\nContent-Disposition: attachment; filename=\"\xc3\xa4\"\r\n\r\nx\r\n--b--\r\n";
+  CHECK(Send(client.get(), parts, "alice@y.example", " SMTPUTF8").substr(0, 3) == "250");
+  CHECK(queue.submission.smtputf8());
 
   client->Say("RSET");
   CHECK(client->Say("MAIL FROM:<alice@y.example> HOLDFOR=5184001") ==
@@ -229,9 +240,9 @@ TEST_CASE_METHOD(SubmissionFixture, "Messages that are wrong in themselves are r
         "550 5.6.9 Non-ASCII header needs SMTPUTF8");
   CHECK(send(std::string("From: alice@y.example\r\n\r\na\0\r\n", 29)) ==
         "550 5.6.0 NUL in the text");
-  std::string loop = "From: alice@y.example\r\n";
-  for (int i = 0; i < 11; ++i) loop += "Received: by a; now\r\n";
-  CHECK(send(loop + "\r\n") == "550 5.4.6 Routing loop, too many Received fields");
+  std::string hops = "From: alice@y.example\r\n";
+  for (int i = 0; i < 11; ++i) hops += "Received: by a; now\r\n";
+  CHECK(send(hops + "\r\n") == "550 5.4.6 Routing loop, too many Received fields");
   CHECK(send("From: alice@y.example\r\n\r\n" + std::string(999, 'x') + "\r\n") ==
         "550 5.6.0 Line too long in the message");
   client->Say("RSET");
@@ -274,6 +285,14 @@ TEST_CASE_METHOD(SubmissionFixture, "No signature, no sending", "[submission][co
     signer.failure = base::PermissionDenied("not yours");
     CHECK(Send(client.get()) == "550 5.7.1 You may not sign for alice@y.example");
   }
+  SECTION("a header that is too large") {
+    signer.failure = base::OutOfRange("the header is too large");
+    CHECK(Send(client.get()) == "552 5.3.4 Message header too large");
+  }
+  SECTION("a daemon whose certificate has another name") {
+    signer.failure = base::Unauthenticated("a peer without a name may not call");
+    CHECK(Send(client.get()) == kNotSigned);
+  }
   SECTION("a header that can not be signed") {
     signer.failure = base::InvalidArgument("two From");
     CHECK(Send(client.get()) == "550 5.6.0 The header is not well-formed");
@@ -296,10 +315,16 @@ TEST_CASE_METHOD(SubmissionFixture, "What the queue does not take is not accepte
     CHECK(Send(client.get()) == "452 4.3.1 Insufficient storage, try again later");
   }
   SECTION("for good") {
+    queue.failure = base::OutOfRange("message too large");
+    CHECK(Send(client.get()) == "552 5.3.4 More than the queue takes of one message");
     queue.failure = base::InvalidArgument("no");
     CHECK(Send(client.get()) == "554 5.6.0 The message can not be queued");
     queue.failure = base::PermissionDenied("no");
     CHECK(Send(client.get()) == "550 5.7.1 Message rejected");
+  }
+  SECTION("a daemon whose certificate has another name") {
+    queue.failure = base::Unauthenticated("a peer without a name may not call");
+    CHECK(Send(client.get()) == kTemporary);
   }
   SECTION("nobody there") {
     StopQueue();
@@ -321,10 +346,23 @@ TEST_CASE_METHOD(SubmissionFixture, "An answer that was lost is asked for again 
 TEST_CASE_METHOD(SubmissionFixture, "A queue that does not answer costs its deadline and a 451",
                  "[submission][component]") {
   deadline = "1s";
-  queue.hang = true;
+  queue.hang = 8;
   Start();
   auto client = LogIn();
   CHECK(Send(client.get()) == kTemporary);
+  CHECK(queue.calls == 2);
+}
+
+// A call that our own timer ended was taken for one that somebody had given up, and not repeated:
+// 451 for a message that the queue went on to commit, and the user's program sent it again.
+TEST_CASE_METHOD(SubmissionFixture, "An answer that is late is asked for again with the same key",
+                 "[submission][component]") {
+  deadline = "1s";
+  queue.hang = 1;
+  Start();
+  auto client = LogIn();
+  CHECK(Send(client.get()) == "250 2.0.0 Message queued as 2");
+  CHECK(queue.submission.idempotency_key() == client->last_id());
 }
 
 TEST_CASE_METHOD(SubmissionFixture, "A large message goes through in pieces, as it was",
@@ -391,6 +429,28 @@ TEST_CASE_METHOD(SubmissionFixture, "Memory that fills up defers messages",
   CHECK(accepted >= 1);
   CHECK(deferred >= 3);
   CHECK(Send(clients.front().get()).substr(0, 3) == "250");
+}
+
+// One password was enough to hold all of the memory for half an hour, with messages that never end.
+TEST_CASE_METHOD(SubmissionFixture, "One account does not fill the memory of all",
+                 "[submission][component]") {
+  Start("limits: {memory: 32MiB, message_size: 1MiB}\n");
+  std::string text = kText;
+  while (text.size() < 900 * 1024) text += std::string(998, 'x') + "\r\n";
+  std::vector<std::unique_ptr<SmtpClient>> clients;
+  std::string reply;
+  for (int i = 0; i < 40; ++i) {
+    clients.push_back(LogIn());
+    reply = clients.back()->BeginMessage("alice@y.example", {"c@x.example"});
+    if (reply.substr(0, 3) != "354") break;
+    clients.back()->Send(text);
+  }
+  CHECK(reply == "452 4.3.1 Insufficient storage, try again later");
+  CHECK(clients.size() >= 4);
+  CHECK(clients.size() <= 30);
+  auto bob = LogIn("bob@y.example");
+  CHECK(bob->SendMessage("bob@y.example", {"c@x.example"}, "From: bob@y.example\r\n\r\n")
+            .substr(0, 3) == "250");
 }
 
 TEST_CASE_METHOD(SubmissionFixture, "Draining lets a message finish", "[submission][component]") {

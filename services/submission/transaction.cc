@@ -6,6 +6,7 @@
 #include "libs/base/status.h"
 #include "libs/idna/domain.h"
 #include "libs/mime/header.h"
+#include "libs/mime/parser.h"
 #include "libs/obs/log.h"
 #include "libs/smtp/trace.h"
 #include "libs/smtp/xtext.h"
@@ -17,8 +18,9 @@ namespace {
 using smtp::MakeReply;
 using smtp::ReplyKind;
 
-// As much as a receiver of ours would take (libs/ingest), and half of what one request may carry.
-constexpr size_t kMaxHeader = 512 * 1024;
+// As much as a receiver of ours would take (libs/ingest) and auth-verifier signs by default, with
+// room for what is added; and half of what one request may carry.
+constexpr size_t kMaxHeader = 511 * 1024;
 
 bool IsLiteral(std::string_view domain) { return domain.starts_with('['); }
 
@@ -65,10 +67,9 @@ Transaction::Transaction(Services* services, smtpd::ClientFacts client, login::A
     : services_(services),
       client_(std::move(client)),
       user_(std::move(user)),
-      account_key_(std::to_string(store::ToInt(user_.login.account))),
       mail_(std::move(mail)),
       id_(std::move(id)),
-      memory_(services->memory) {
+      memory_(services->memory, services->memory_by_account, store::ToInt(user_.login.account)) {
   if (mail_.parameters.body == smtp::BodyType::kBinaryMime) {
     lines_.emplace(services_->settings.smtp.data.line);
   }
@@ -84,7 +85,7 @@ smtp::Reply Transaction::Failure(std::string_view at, const absl::Status& status
 smtp::Reply Transaction::Limited(std::string_view what) {
   services_->metrics->limited.At({what}).Add();
   obs::Log(obs::Level::kWarning, "account over its limit",
-           {{"trace", id_}, {"account", store::ToInt(user_.login.account)}, {"what", what}});
+           {{"trace", id_}, {"account", account()}, {"what", what}});
   return MakeReply(ReplyKind::kLimitReached);
 }
 
@@ -92,7 +93,7 @@ smtp::Reply Transaction::Limited(std::string_view what) {
 // user that: it is as if AUTH=<> stood there.
 base::Task<smtp::Reply> Transaction::Begin() {
   if (auto reply = CheckHold()) co_return Answer(*std::move(reply));
-  if (!services_->messages->Has(account_key_, 1)) co_return Answer(Limited("messages"));
+  if (!services_->limits->HasMessage(account())) co_return Answer(Limited("messages"));
   std::vector<std::string> senders;
   if (!mail_.reverse_path.is_null()) {
     std::optional<smtp::Address> sender = Normalize(mail_.reverse_path);
@@ -149,17 +150,12 @@ base::Task<std::optional<smtp::Reply>> Transaction::CheckSenders(
 }
 
 smtp::Reply Transaction::JudgeSender(const std::string& address, store::SenderRight right) const {
-  const Settings& settings = services_->settings;
-  bool may = false;
-  switch (right) {
-    case store::SenderRight::kOwn: may = true; break;
-    case store::SenderRight::kCatchAll: may = settings.catch_all_senders; break;
-    case store::SenderRight::kAliasMember: may = settings.alias_senders; break;
-    case store::SenderRight::kNone: break;
-    case store::SenderRight::kDomainDisabled:
+  switch (services_->settings.senders.Judge(right)) {
+    case outgoing::SenderVerdict::kMay: return MakeReply(ReplyKind::kOk);
+    case outgoing::SenderVerdict::kNotNow:
       return MakeReply(ReplyKind::kTemporaryFailure, "The sender's domain is disabled");
+    case outgoing::SenderVerdict::kMayNot: break;
   }
-  if (may) return MakeReply(ReplyKind::kOk);
   return MakeReply(ReplyKind::kSenderNotYours, "Not an address of yours: " + address);
 }
 
@@ -183,7 +179,7 @@ base::Task<smtp::Reply> Transaction::AddRecipient(smtp::CheckRcpt rcpt) {
 
 base::Task<smtp::Reply> Transaction::JudgeRecipient(const smtp::Address& address) {
   const auto wanted = static_cast<int64_t>(recipients_.size()) + 1;
-  if (!services_->recipients->Has(account_key_, wanted)) co_return Limited("recipients");
+  if (!services_->limits->HasRecipients(account(), wanted)) co_return Limited("recipients");
   if (IsLiteral(address.domain)) {
     co_return MakeReply(services_->settings.address_literals ? ReplyKind::kRecipientOk
                                                              : ReplyKind::kBadDestination);
@@ -203,7 +199,7 @@ base::Task<smtp::Reply> Transaction::JudgeRecipient(const smtp::Address& address
 }
 
 base::Task<smtp::Reply> Transaction::BeginData() {
-  if (services_->memory->NearlyFull()) {
+  if (memory_.NearlyFull()) {
     co_return Answer(MakeReply(ReplyKind::kInsufficientStorage));
   }
   co_return MakeReply(ReplyKind::kStartMailInput);
@@ -218,7 +214,7 @@ void Transaction::Append(std::string_view bytes) {
     message_ += bytes;
   }
   memory_.Set(message_.capacity());
-  if (!services_->memory->Over()) return;
+  if (!memory_.Over()) return;
   gave_way_ = true;
   message_ = {};
   memory_.Set(0);
@@ -253,9 +249,9 @@ base::Task<smtp::Reply> Transaction::Finish(smtp::EndData end) {
   // RFC 5322 §2.3: no NUL in a message.
   if (body.find('\0') != body.npos) co_return MakeReply(ReplyKind::kBadHeader, "NUL in the text");
 
-  auto read = ReadHeader(header, mail_.parameters.smtputf8);
+  auto read = outgoing::ReadHeader(header, mail_.parameters.smtputf8);
   if (auto* refused = std::get_if<smtp::Reply>(&read)) co_return std::move(*refused);
-  HeaderFacts facts = std::get<HeaderFacts>(std::move(read));
+  auto facts = std::get<outgoing::HeaderFacts>(std::move(read));
   // RFC 5321 §6.3: loops are found by counting Received fields.
   if (facts.received > services_->settings.max_received_fields) {
     co_return MakeReply(ReplyKind::kRoutingLoop);
@@ -264,23 +260,31 @@ base::Task<smtp::Reply> Transaction::Finish(smtp::EndData end) {
   if (refused) co_return *std::move(refused);
 
   const auto recipients = static_cast<int64_t>(recipients_.size());
-  if (!services_->messages->Take(account_key_, 1)) co_return Limited("messages");
-  const bool within = services_->recipients->Take(account_key_, recipients);
-  smtp::Reply reply = within ? MakeReply(ReplyKind::kOk) : Limited("recipients");
-  if (within) reply = co_await Send(header, body, std::move(facts));
-  if (!reply.positive()) {
-    services_->messages->GiveBack(account_key_, 1);
-    if (within) services_->recipients->GiveBack(account_key_, recipients);
-  }
+  const auto used_up = services_->limits->Take(account(), recipients);
+  if (used_up) co_return Limited(*used_up);
+  smtp::Reply reply = co_await Send(header, body, std::move(facts));
+  if (!reply.positive()) services_->limits->GiveBack(account(), recipients);
   co_return reply;
 }
 
+// RFC 6531 §3.1 asks next hops for the extension only where something needs it; many programs say
+// SMTPUTF8 with every message. 8-bit text needs 8BITMIME only (RFC 6152), 8-bit fields of its parts
+// do (RFC 6531 §3.2).
+bool Transaction::NeedsSmtpUtf8(std::string_view body, const outgoing::HeaderFacts& facts) const {
+  if (!facts.ascii || !base::IsAscii(reverse_path_)) return true;
+  const bool ascii_path = std::all_of(
+      recipients_.begin(), recipients_.end(),
+      [](const outgoing::Recipient& recipient) { return base::IsAscii(recipient.address); });
+  if (!ascii_path) return true;
+  return !base::IsAscii(body) && mime::ParseMessage(message_).needs_smtputf8;
+}
+
 outgoing::Message Transaction::MakeMessage(std::string_view header, std::string_view body,
-                                           const HeaderFacts& facts) const {
+                                           const outgoing::HeaderFacts& facts) const {
   const smtp::MailParameters& parameters = mail_.parameters;
   const absl::Time now = services_->clock->Now();
   outgoing::Message message;
-  message.account = store::ToInt(user_.login.account);
+  message.account = account();
   message.user = user_.address;
   message.client_address = client_.address.ToString();
   message.from_address = facts.from;
@@ -288,24 +292,19 @@ outgoing::Message Transaction::MakeMessage(std::string_view header, std::string_
   message.recipients = recipients_;
   message.ret = MakeReturn(parameters.ret);
   message.envid = parameters.envid.value_or("");
-  // RFC 6531 §3.1 asks next hops for the extension only where something needs it; many programs
-  // say SMTPUTF8 with every message.
-  const bool ascii_path = std::all_of(
-      recipients_.begin(), recipients_.end(),
-      [](const outgoing::Recipient& recipient) { return base::IsAscii(recipient.address); });
-  const bool ascii = facts.ascii && base::IsAscii(body);
-  message.smtputf8 = parameters.smtputf8 && !(ascii && ascii_path && base::IsAscii(reverse_path_));
-  message.body_8bit = !ascii;
+  message.smtputf8 = parameters.smtputf8 && NeedsSmtpUtf8(body, facts);
+  message.body_8bit = !facts.ascii || !base::IsAscii(body);
   message.requiretls = parameters.requiretls;
   message.hold_until = parameters.hold_until;
   if (parameters.hold_for) message.hold_until = now + *parameters.hold_for;
   message.idempotency_key = id_;
-  message.header = CompleteHeader(header, facts, now, services_->random->Token(26));
+  message.header = outgoing::CompleteHeader(header, facts, now, services_->random->Token(26));
+  message.body_size = body.size();
   return message;
 }
 
 base::Task<smtp::Reply> Transaction::Send(std::string_view header, std::string_view body,
-                                          HeaderFacts facts) {
+                                          outgoing::HeaderFacts facts) {
   outgoing::Message message = MakeMessage(header, body, facts);
   const absl::Duration begin = services_->clock->Monotonic();
   absl::StatusOr<std::string> signature =
@@ -319,6 +318,8 @@ base::Task<smtp::Reply> Transaction::Send(std::string_view header, std::string_v
       reply = MakeReply(ReplyKind::kSenderNotYours, "You may not sign for " + facts.from);
     } else if (code == absl::StatusCode::kInvalidArgument) {
       reply = MakeReply(ReplyKind::kBadHeader);
+    } else if (code == absl::StatusCode::kOutOfRange) {
+      reply = MakeReply(ReplyKind::kSizeExceeded, "Message header too large");
     }
     co_return reply;
   }
@@ -342,6 +343,8 @@ base::Task<smtp::Reply> Transaction::Hand(outgoing::Message message, std::string
     // RFC 3463 §3.7: X.6.0 other or undefined media error.
     case absl::StatusCode::kInvalidArgument:
       co_return smtp::Reply{554, "5.6.0", {"The message can not be queued"}};
+    case absl::StatusCode::kOutOfRange:
+      co_return MakeReply(ReplyKind::kSizeExceeded, "More than the queue takes of one message");
     case absl::StatusCode::kPermissionDenied: co_return MakeReply(ReplyKind::kRejected);
     case absl::StatusCode::kResourceExhausted: co_return MakeReply(ReplyKind::kInsufficientStorage);
     default: co_return reply;
@@ -368,7 +371,7 @@ std::string Transaction::MakeReceived() const {
 void Transaction::LogMessage(const smtp::Reply& reply, uint64_t size) const {
   obs::Log(obs::Level::kInfo, "message",
            {{"trace", id_},
-            {"account", store::ToInt(user_.login.account)},
+            {"account", account()},
             {"client", client_.address.ToString()},
             {"tls", client_.tls},
             {"from", reverse_path_},

@@ -16,11 +16,11 @@
 #include "libs/base/task.h"
 #include "libs/ingest/line_form.h"
 #include "libs/login/login.h"
+#include "libs/outgoing/message_header.h"
 #include "libs/outgoing/sender.h"
 #include "libs/smtp/server.h"
 #include "libs/smtpd/memory.h"
 #include "libs/smtpd/transaction.h"
-#include "services/submission/message_header.h"
 #include "services/submission/services.h"
 
 namespace godwit::submission {
@@ -34,8 +34,8 @@ class Transaction : public smtpd::Transaction {
   base::Task<smtp::Reply> AddRecipient(smtp::CheckRcpt rcpt) override;
   base::Task<smtp::Reply> BeginData() override;
 
-  // When all messages together take more memory than they may, this one gives way: the rest of it
-  // is dropped and its end answered 452.
+  // When all messages together, or those of the account, take more memory than they may, this one
+  // gives way: the rest of it is dropped and its end answered 452.
   void Append(std::string_view bytes) override;
   size_t pending() const override { return 0; }
   base::Task<void> Flush() override;
@@ -46,6 +46,7 @@ class Transaction : public smtpd::Transaction {
 
  private:
   smtp::Reply Answer(smtp::Reply reply) const { return smtpd::WithId(std::move(reply), id_); }
+  int64_t account() const { return store::ToInt(user_.login.account); }
   smtp::Reply Failure(std::string_view at, const absl::Status& status, smtp::ReplyKind kind);
   smtp::Reply Limited(std::string_view what);
   std::optional<smtp::Reply> CheckHold() const;
@@ -53,17 +54,18 @@ class Transaction : public smtpd::Transaction {
   smtp::Reply JudgeSender(const std::string& address, store::SenderRight right) const;
   base::Task<smtp::Reply> JudgeRecipient(const smtp::Address& address);
   base::Task<smtp::Reply> Finish(smtp::EndData end);
-  base::Task<smtp::Reply> Send(std::string_view header, std::string_view body, HeaderFacts facts);
+  base::Task<smtp::Reply> Send(std::string_view header, std::string_view body,
+                               outgoing::HeaderFacts facts);
   base::Task<smtp::Reply> Hand(outgoing::Message message, std::string_view body);
   outgoing::Message MakeMessage(std::string_view header, std::string_view body,
-                                const HeaderFacts& facts) const;
+                                const outgoing::HeaderFacts& facts) const;
+  bool NeedsSmtpUtf8(std::string_view body, const outgoing::HeaderFacts& facts) const;
   std::string MakeReceived() const;
   void LogMessage(const smtp::Reply& reply, uint64_t size) const;
 
   Services* const services_;
   const smtpd::ClientFacts client_;
   const login::Accepted user_;
-  const std::string account_key_;  // for the limits
   const smtp::CheckMailFrom mail_;
   const std::string id_;
   std::string reverse_path_;  // as it goes to the queue

@@ -158,8 +158,8 @@ TEST_CASE("Only delivery-queue may call", "[tls_policy][integration]") {
   for (const char* daemon : {"smtp-ingress", "submission", "imap-gateway", "auth-verifier",
                              "tls-policy", "webmail-api", "acme"}) {
     CAPTURE(daemon);
-    CHECK(world.Ask("x.example", daemon).status().code() == Code::kPermissionDenied);
-    CHECK(world.Record({}, daemon) == Code::kPermissionDenied);
+    CHECK(world.Ask("x.example", daemon).status().code() == Code::kUnauthenticated);
+    CHECK(world.Record({}, daemon) == Code::kUnauthenticated);
   }
 }
 

@@ -10,13 +10,14 @@
 #include "libs/obs/log.h"
 #include "libs/runtime/config_sections.h"
 #include "libs/runtime/units.h"
-#include "libs/store/migrate.h"
+#include "libs/store/ready.h"
 #include "libs/store/tls_policy.h"
 
 namespace godwit::tls_policy {
 namespace {
 
 constexpr int kSweepBatch = 1000;
+constexpr absl::Duration kSweepInterval = absl::Minutes(5);
 
 base::Task<absl::Status> FlushTask(Outcomes* outcomes) { return outcomes->Flush(); }
 
@@ -38,6 +39,7 @@ absl::Status Server::Start() {
   GODWIT_RETURN_IF_ERROR(OpenRpc());
   base::SpawnOn(executors_->at(0), WriteOutcomes());
   base::SpawnOn(executors_->at(0), RefreshPolicies());
+  base::SpawnOn(executors_->at(0), SweepForEver());
   return absl::OkStatus();
 }
 
@@ -57,16 +59,10 @@ absl::Status Server::OpenResolver() {
   return absl::OkStatus();
 }
 
-// A database that is away now is one that may go away later: Resolve says UNAVAILABLE meanwhile. A
-// schema that is too old ends the start.
 absl::Status Server::OpenDatabase() {
   database_ =
       std::make_unique<db::Pool>(runtime::MakePoolOptions(config_.database(), context_->name));
-  const absl::Status schema = executors_->at(0)->RunUntilDone(
-      database_->Run([](db::Connection& c) { return store::CheckSchema(c); }));
-  if (!base::IsRetryable(schema)) return base::Annotate(schema, "database");
-  obs::Log(obs::Level::kWarning, "no database yet", {{"status", schema}});
-  return absl::OkStatus();
+  return store::AwaitSchema(database_.get(), context_->clock);
 }
 
 absl::Status Server::OpenSts() {
@@ -128,6 +124,13 @@ base::Task<void> Server::RefreshPolicies() {
     const bool running = co_await reactor->Sleep(interval);
     if (!running) co_return;
     co_await sts_->RefreshDue(resolver_.get());
+  }
+}
+
+base::Task<void> Server::SweepForEver() {
+  for (;;) {
+    const bool running = co_await executors_->at(0)->Sleep(kSweepInterval);
+    if (!running) co_return;
     co_await Sweep();
   }
 }

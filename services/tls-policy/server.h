@@ -42,6 +42,7 @@ class Server : public runtime::Service {
   absl::Status OpenRpc();
   base::Task<void> WriteOutcomes();
   base::Task<void> RefreshPolicies();
+  base::Task<void> SweepForEver();
   base::Task<void> Sweep();
 
   const Config config_;

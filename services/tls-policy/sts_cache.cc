@@ -1,6 +1,8 @@
 #include "services/tls-policy/sts_cache.h"
 
+#include <algorithm>
 #include <utility>
+#include <vector>
 
 #include "libs/base/status.h"
 #include "libs/obs/log.h"
@@ -10,6 +12,15 @@ namespace godwit::tls_policy {
 namespace {
 
 constexpr int kMostDue = 200;
+// Of these, at the same time.
+constexpr size_t kRefreshedAtOnce = 10;
+
+// What is not in memory, or is over, may have come into the database by another replica: as long as
+// the record is missing nothing else would tell, and to drop the record is an attacker's way around
+// a policy (RFC 8461 §10.2).
+constexpr absl::Duration kLookAgain = absl::Minutes(1);
+// Mail that is answered from memory is use, too.
+constexpr absl::Duration kMarkAgain = absl::Hours(12);
 
 mtasts::CachedPolicy FromStore(store::StsPolicy kept) {
   mtasts::CachedPolicy cached;
@@ -86,18 +97,24 @@ void StsCache::Put(const std::string& domain, Entry entry) {
   }
 }
 
-absl::StatusOr<std::optional<StsCache::Flight>> StsCache::Join(const std::string& domain) {
+std::optional<StsCache::Flight> StsCache::Join(const std::string& domain) {
   std::lock_guard lock(mutex_);
-  const auto found = flights_.find(domain);
-  if (found != flights_.end()) {
-    found->second.emplace_back();
-    return std::optional(found->second.back());
-  }
-  if (flights_.size() >= options_.max_fetches) {
-    return base::ResourceExhausted("too many MTA-STS policies are being fetched");
-  }
-  flights_[domain];
-  return std::optional<Flight>();
+  const auto [found, first] = flights_.try_emplace(domain);
+  if (first) return std::nullopt;
+  found->second.emplace_back();
+  return found->second.back();
+}
+
+bool StsCache::BeginFetch() {
+  std::lock_guard lock(mutex_);
+  if (fetches_ >= options_.max_fetches) return false;
+  ++fetches_;
+  return true;
+}
+
+void StsCache::EndFetch() {
+  std::lock_guard lock(mutex_);
+  --fetches_;
 }
 
 void StsCache::Land(const std::string& domain, const absl::Status& status) {
@@ -109,6 +126,10 @@ void StsCache::Land(const std::string& domain, const absl::Status& status) {
 
 // --- Asking
 
+bool StsCache::NeedsLook(const Entry& entry, const mtasts::Decision& decision) const {
+  return !decision.use_cached && clock_->Now() >= entry.looked + kLookAgain;
+}
+
 base::Task<absl::StatusOr<StsState>> StsCache::Get(std::string domain, dns::Resolver* resolver,
                                                    bool fresh) {
   base::DnsQuestion question{"_mta-sts." + domain, base::DnsType::kTxt};
@@ -117,12 +138,11 @@ base::Task<absl::StatusOr<StsState>> StsCache::Get(std::string domain, dns::Reso
   std::optional<Entry> entry = Find(domain);
   auto decision = entry ? mtasts::Decide(entry->policy, record, entry->failed, clock_->Now())
                         : mtasts::Decision{};
-  if (!entry || fresh || decision.fetch == mtasts::Decision::Fetch::kNow) {
-    const auto flight = Join(domain);
-    if (!flight.ok()) co_return flight.status();
+  if (!entry || fresh || NeedsLook(*entry, decision) ||
+      decision.fetch == mtasts::Decision::Fetch::kNow) {
     absl::Status done;
-    if (*flight) {
-      done = co_await **flight;
+    if (const auto flight = Join(domain)) {
+      done = co_await *flight;
     } else {
       done = co_await Refresh(domain, record, fresh);
       Land(domain, done);
@@ -133,6 +153,7 @@ base::Task<absl::StatusOr<StsState>> StsCache::Get(std::string domain, dns::Reso
   } else if (decision.fetch == mtasts::Decision::Fetch::kBackground) {
     base::Spawn(RefreshLater(domain, record));
   }
+  if (entry->policy) MarkUsed(domain, *entry);
   StsState state;
   if (decision.use_cached) state.policy = std::move(entry->policy);
   if (record.id && !decision.use_cached) state.failure = entry->failure;
@@ -142,29 +163,52 @@ base::Task<absl::StatusOr<StsState>> StsCache::Get(std::string domain, dns::Reso
 // What is known into memory: from the database, and from the domain where Decide wants it.
 base::Task<absl::Status> StsCache::Refresh(std::string domain, mtasts::RecordAnswer record,
                                            bool fresh) {
-  std::optional<Entry> entry = Find(domain);
-  if (!entry) {
-    auto loaded = co_await Load(domain);
+  Entry entry = Find(domain).value_or(Entry{});
+  auto decision = mtasts::Decide(entry.policy, record, entry.failed, clock_->Now());
+  if (NeedsLook(entry, decision)) {
+    auto loaded = co_await Load(domain, std::move(entry));
     if (!loaded.ok()) co_return loaded.status();
     entry = *std::move(loaded);
   }
-  if (fresh) entry->failed.reset();
-  const auto decision = mtasts::Decide(entry->policy, record, entry->failed, clock_->Now());
+  if (fresh) entry.failed.reset();
+  decision = mtasts::Decide(entry.policy, record, entry.failed, clock_->Now());
   const bool fetch = decision.fetch != mtasts::Decision::Fetch::kNo || (fresh && record.id);
-  if (fetch) entry = co_await FetchInto(domain, *record.id, *std::move(entry));
-  Put(domain, *std::move(entry));
-  co_return absl::OkStatus();
+  absl::Status status;
+  if (fetch && BeginFetch()) {
+    entry = co_await FetchInto(domain, *record.id, std::move(entry));
+    EndFetch();
+  } else if (fetch && !decision.use_cached) {
+    status = base::ResourceExhausted("too many MTA-STS policies are being fetched");
+  }
+  Put(domain, std::move(entry));
+  co_return status;
 }
 
-base::Task<absl::StatusOr<StsCache::Entry>> StsCache::Load(std::string domain) {
-  const absl::Time now = clock_->Now();
-  auto kept = co_await database_->Run([domain, now](db::Connection& connection) {
-    return store::FindStsPolicy(connection, domain, now);
-  });
+// `known` with what the database has.
+base::Task<absl::StatusOr<StsCache::Entry>> StsCache::Load(std::string domain, Entry known) {
+  auto kept = co_await database_->Run(
+      [domain](db::Connection& connection) { return store::FindStsPolicy(connection, domain); });
   if (!kept.ok()) co_return kept.status();
-  Entry entry;
-  if (*kept) entry.policy = FromStore(*std::move(*kept));
-  co_return entry;
+  known.looked = clock_->Now();
+  if (*kept) known.policy = FromStore(*std::move(*kept));
+  co_return known;
+}
+
+void StsCache::MarkUsed(const std::string& domain, Entry entry) {
+  const absl::Time now = clock_->Now();
+  if (now < entry.marked + kMarkAgain) return;
+  entry.marked = now;
+  Put(domain, std::move(entry));
+  base::Spawn(WriteUsed(domain, now));
+}
+
+base::Task<void> StsCache::WriteUsed(std::string domain, absl::Time now) {
+  const absl::Status marked = co_await database_->Run([domain, now](db::Connection& connection) {
+    return store::MarkStsPolicyUsed(connection, domain, now);
+  });
+  if (!marked.ok()) {
+    obs::Log(obs::Level::kWarning, "MTA-STS policy not marked as used", {{"status", marked}});
+  }
 }
 
 base::Task<StsCache::Entry> StsCache::FetchInto(std::string domain, std::string id, Entry entry) {
@@ -188,14 +232,16 @@ base::Task<StsCache::Entry> StsCache::FetchInto(std::string domain, std::string 
   });
   // It is good all the same; the next to fetch it keeps it.
   if (!put.ok()) obs::Log(obs::Level::kWarning, "MTA-STS policy not kept", {{"status", put}});
-  co_return Entry{.policy = std::move(cached), .failed = {}, .failure = TlsResult::kNone};
+  entry.policy = std::move(cached);
+  entry.failed.reset();
+  entry.failure = TlsResult::kNone;
+  co_return entry;
 }
 
 // --- In time
 
 base::Task<void> StsCache::RefreshLater(std::string domain, mtasts::RecordAnswer record) {
-  const auto flight = Join(domain);
-  if (!flight.ok() || *flight) co_return;  // somebody does it
+  if (Join(domain)) co_return;  // somebody does it
   const absl::Status done = co_await Refresh(domain, std::move(record), false);
   Land(domain, done);
 }
@@ -203,26 +249,33 @@ base::Task<void> StsCache::RefreshLater(std::string domain, mtasts::RecordAnswer
 base::Task<void> StsCache::RefreshDue(dns::Resolver* resolver) {
   const absl::Time now = clock_->Now();
   auto due = co_await database_->Run([now](db::Connection& connection) {
-    return store::DueStsPolicies(connection, now, kMostDue);
+    return store::TakeDueStsPolicies(connection, now, kMostDue);
   });
   if (!due.ok()) {
     obs::Log(obs::Level::kWarning, "due MTA-STS policies not read", {{"status", due.status()}});
     co_return;
   }
-  for (const std::string& domain : *due) {
-    base::DnsQuestion question{"_mta-sts." + domain, base::DnsType::kTxt};
-    const base::DnsAnswer answer = co_await resolver->Resolve(std::move(question));
-    mtasts::RecordAnswer record = ReadRecordAnswer(answer);
-    // Another replica may have renewed it: what is in memory gives way to the database.
-    auto loaded = co_await Load(domain);
-    if (!loaded.ok()) co_return;
-    if (const auto entry = Find(domain)) {
-      loaded->failed = entry->failed;
-      loaded->failure = entry->failure;
+  // Servers that are gone take their time: they must not have it one after the other.
+  for (size_t begin = 0; begin < due->size(); begin += kRefreshedAtOnce) {
+    std::vector<base::Task<bool>> some;
+    for (size_t i = begin; i < std::min(due->size(), begin + kRefreshedAtOnce); ++i) {
+      some.push_back(RefreshOne((*due)[i], resolver));
     }
-    Put(domain, *std::move(loaded));
-    co_await RefreshLater(domain, std::move(record));
+    co_await base::WhenAll(std::move(some));
   }
+}
+
+// False: the database is away.
+base::Task<bool> StsCache::RefreshOne(std::string domain, dns::Resolver* resolver) {
+  base::DnsQuestion question{"_mta-sts." + domain, base::DnsType::kTxt};
+  const base::DnsAnswer answer = co_await resolver->Resolve(std::move(question));
+  mtasts::RecordAnswer record = ReadRecordAnswer(answer);
+  // Another replica may have renewed it: what is in memory gives way to the database.
+  auto loaded = co_await Load(domain, Find(domain).value_or(Entry{}));
+  if (!loaded.ok()) co_return false;
+  Put(domain, *std::move(loaded));
+  co_await RefreshLater(domain, std::move(record));
+  co_return true;
 }
 
 }  // namespace godwit::tls_policy

@@ -31,7 +31,9 @@ struct StsCacheOptions {
   // In memory; the least recently used ones go first.
   size_t max_domains = 20000;
   size_t max_bytes = 64 << 20;
-  size_t max_fetches = 200;  // at the same time; above, callers get ResourceExhausted
+  // At the same time. Above, a domain that has a policy which is not known gets ResourceExhausted;
+  // others are not concerned.
+  size_t max_fetches = 200;
 };
 
 class StsCache {
@@ -55,6 +57,8 @@ class StsCache {
     std::optional<mtasts::CachedPolicy> policy;
     std::optional<mtasts::FailedFetch> failed;
     TlsResult failure = TlsResult::kNone;
+    absl::Time looked = absl::InfinitePast();  // into the database
+    absl::Time marked = absl::InfinitePast();  // as used
   };
   using Flight = base::Completion<absl::Status>;
 
@@ -62,13 +66,19 @@ class StsCache {
   std::optional<Entry> Find(const std::string& domain);
   void Put(const std::string& domain, Entry entry);
   // The flight to wait for, or nothing: the caller flies, and must Land().
-  absl::StatusOr<std::optional<Flight>> Join(const std::string& domain);
+  std::optional<Flight> Join(const std::string& domain);
   void Land(const std::string& domain, const absl::Status& status);
+  bool BeginFetch();  // false: too many
+  void EndFetch();
 
+  bool NeedsLook(const Entry& entry, const mtasts::Decision& decision) const;
   base::Task<absl::Status> Refresh(std::string domain, mtasts::RecordAnswer record, bool fresh);
-  base::Task<absl::StatusOr<Entry>> Load(std::string domain);
+  base::Task<absl::StatusOr<Entry>> Load(std::string domain, Entry known);
   base::Task<Entry> FetchInto(std::string domain, std::string id, Entry entry);
   base::Task<void> RefreshLater(std::string domain, mtasts::RecordAnswer record);
+  base::Task<bool> RefreshOne(std::string domain, dns::Resolver* resolver);
+  void MarkUsed(const std::string& domain, Entry entry);
+  base::Task<void> WriteUsed(std::string domain, absl::Time now);
 
   const StsCacheOptions options_;
   const StsFetcher* const fetcher_;
@@ -81,6 +91,7 @@ class StsCache {
   std::map<std::string, std::list<std::pair<std::string, Entry>>::iterator> index_;
   size_t bytes_ = 0;  // of entries_, roughly
   std::map<std::string, std::vector<Flight>> flights_;
+  size_t fetches_ = 0;
 };
 
 // The answer for _mta-sts.DOMAIN as what Decide wants.

@@ -6,6 +6,7 @@
 #include "libs/base/ascii.h"
 #include "libs/base/status.h"
 #include "libs/dns/drive.h"
+#include "libs/net/reactor.h"
 
 namespace godwit::tls_policy {
 namespace {
@@ -71,14 +72,19 @@ base::Task<StsFetched> StsFetcher::Fetch(std::string domain) const {
   }
   if (addresses.size() > kMostTries) addresses.resize(kMostTries);
   StsFailure last;
-  for (const base::IpAddress& address : addresses) {
+  const absl::Duration end = net::Reactor::Current()->Now() + options_.timeout;
+  for (size_t i = 0; i < addresses.size(); ++i) {
+    const base::IpAddress& address = addresses[i];
+    // What an address leaves over is shared by those behind it.
+    const absl::Duration left = end - net::Reactor::Current()->Now();
+    if (left <= absl::ZeroDuration()) break;
     net::FetchOptions fetch;
     fetch.url = "https://" + host;
     if (options_.port != 443) fetch.url += ":" + std::to_string(options_.port);
     fetch.url += "/.well-known/mta-sts.txt";
     fetch.to = {address, options_.port};
     fetch.tls = tls_;
-    fetch.timeout = options_.timeout;
+    fetch.timeout = left / static_cast<int64_t>(addresses.size() - i);
     fetch.limits.body_bytes = mtasts::kMostPolicyBytes;
     const auto response = co_await net::Fetch(std::move(fetch));
     if (response.ok()) co_return ReadStsResponse(*response);

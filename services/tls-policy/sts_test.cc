@@ -37,7 +37,7 @@ class PolicyHost {
         {.chain_file = leaf.chain_file, .key_file = leaf.key_file, .chain_pem = "", .key_pem = {}});
     context_ = net::TlsContext::NewServer(tls).value();
     net::ListenOptions options;
-    options.endpoint = *net::Endpoint::Parse("127.0.0.1:0");
+    options.endpoint = *net::Endpoint::Parse("0.0.0.0:0");
     listener_ = net::Listener::Start(reactor, options, [this](auto stream) {
                   base::Spawn(Serve(std::move(stream), &handler_, context_));
                 }).value();
@@ -62,8 +62,10 @@ class PolicyHost {
     ++requests;
     last_host = std::string(request.field("Host"));
     const bool right = request.target == "/.well-known/mta-sts.txt";
+    // Before the pause, behind which we may be gone.
+    net::HttpResponse answer = right ? response : net::HttpResponse::Text(404, "no");
     if (delay > absl::ZeroDuration()) co_await net::Reactor::Current()->Sleep(delay);
-    co_return right ? response : net::HttpResponse::Text(404, "no");
+    co_return answer;
   }
 
   net::HttpHandler handler_;
@@ -108,7 +110,7 @@ struct World {
 
   testing::ScratchDatabase database;
   db::Pool pool{database.PoolOptions(2, "godwit_tls_policy")};
-  net::Reactor reactor;
+  net::Reactor reactor{{.sweep_period = absl::Milliseconds(10)}};
   testing::CertificateAuthority authority{testing::MakeScratchFolder()};
   PolicyHost host;
   testing::FakeResolver resolver{kZone};
@@ -207,20 +209,127 @@ TEST_CASE("Of one domain one fetch is under way", "[tls_policy][integration]") {
   CHECK(world.host.requests == 1);
 }
 
+base::Task<bool> RefreshDue(StsCache* cache, dns::Resolver* resolver) {
+  co_await cache->RefreshDue(resolver);
+  co_return true;
+}
+
+// Domains without a policy were refused, too.
+TEST_CASE("Fetches have a bound that only concerns who needs one", "[tls_policy][integration]") {
+  World world;
+  world.cache = std::make_unique<StsCache>(StsCacheOptions{.max_fetches = 1}, world.fetcher.get(),
+                                           &world.pool, &world.clock, &world.metrics);
+  testing::FakeZone zone(kZone);
+  zone.Add("_mta-sts.y.example TXT \"v=STSv1; id=two;\"");
+  zone.Add("mta-sts.y.example A 127.0.0.1");
+  world.resolver.Set(zone);
+  world.host.delay = absl::Milliseconds(300);
+  std::optional<absl::StatusOr<StsState>> slow;
+  const auto get = [&]() -> base::Task<void> {
+    slow = co_await world.cache->Get("x.example", &world.resolver, false);
+  };
+  base::SpawnOn(&world.reactor, get());
+  const auto begun = [&]() -> base::Task<bool> {
+    while (world.host.requests == 0) co_await world.reactor.Sleep(absl::Milliseconds(5));
+    co_return true;
+  };
+  world.reactor.RunUntilDone(begun());
+  CHECK(world.Get("y.example").status().code() == absl::StatusCode::kResourceExhausted);
+  CHECK(world.Get("none.example").ok());
+  REQUIRE(!slow);
+  const auto ended = [&]() -> base::Task<bool> {
+    while (!slow) co_await world.reactor.Sleep(absl::Milliseconds(5));
+    co_return true;
+  };
+  world.reactor.RunUntilDone(ended());
+  CHECK(((*slow).ok() && (**slow).policy));
+}
+
+// Four times the timeout was more than the caller's deadline: mail never went, and bounced.
+TEST_CASE("All addresses of a silent server have one timeout together",
+          "[tls_policy][integration]") {
+  World world;
+  testing::FakeZone zone(R"(
+    _mta-sts.x.example TXT "v=STSv1; id=one;"
+    mta-sts.x.example  A   127.0.0.1
+    mta-sts.x.example  A   127.0.0.2
+    mta-sts.x.example  A   127.0.0.3
+    mta-sts.x.example  A   127.0.0.4
+  )");
+  world.resolver.Set(zone);
+  world.host.delay = absl::Minutes(1);
+  world.fetcher = StsFetcher::Create({.port = world.host.port(),
+                                      .ca_file = world.authority.ca_file(),
+                                      .timeout = absl::Seconds(1)},
+                                     &world.resolver)
+                      .value();
+  world.Restart();
+  const absl::Duration begin = base::Clock::System()->Monotonic();
+  CHECK(world.Say() == "failed " + std::to_string(static_cast<int>(TlsResult::kStsFetchError)));
+  CHECK(base::Clock::System()->Monotonic() - begin < absl::Milliseconds(2500));
+  CHECK(world.host.requests == 4);
+}
+
+// RFC 8461 §10.2: who can make the record vanish could take the protection away.
+TEST_CASE("What another replica fetched is used, though the record is gone",
+          "[tls_policy][integration]") {
+  World world;
+  world.Record("");
+  CHECK(world.Say() == "none");
+  StsCache other({}, world.fetcher.get(), &world.pool, &world.clock, &world.metrics);
+  world.Record("one");
+  const auto fetched = world.reactor.RunUntilDone(other.Get("x.example", &world.resolver, false));
+  REQUIRE((fetched.ok() && fetched->policy));
+  world.Record("");
+  CHECK(world.Say() == "none");  // looked a moment ago
+  world.clock.Advance(absl::Minutes(1));
+  CHECK(world.Say() == "enforce one");
+  CHECK(world.host.requests == 1);
+}
+
+TEST_CASE("A policy that is over at once is not fetched for every message",
+          "[tls_policy][integration]") {
+  World world;
+  world.host.response =
+      net::HttpResponse::Text(200, "version: STSv1\nmode: enforce\nmx: *.x.example\nmax_age: 0\n");
+  CHECK(world.Say() == "enforce one");
+  CHECK(world.Say() == "enforce one");
+  CHECK(world.host.requests == 1);
+  world.clock.Advance(mtasts::kShortestLife);
+  world.Record("");
+  CHECK(world.Say() == "none");
+}
+
+TEST_CASE("To renew a policy is no use of it; mail that is answered from memory is",
+          "[tls_policy][integration]") {
+  World world;
+  const auto used = [&] {
+    return world.database.Ask("SELECT extract(epoch FROM used_at)::bigint FROM sts_policies");
+  };
+  CHECK(world.Say() == "enforce one");
+  const std::string first = used();
+  world.clock.Advance(absl::Hours(25));
+  world.reactor.RunUntilDone(RefreshDue(world.cache.get(), &world.resolver));
+  CHECK(world.host.requests == 2);
+  CHECK(used() == first);
+  CHECK(world.Say() == "enforce one");
+  const auto pause = [](net::Reactor* reactor) { return reactor->Sleep(absl::Milliseconds(10)); };
+  for (int i = 0; i < 500 && used() == first; ++i) {
+    world.reactor.RunUntilDone(pause(&world.reactor));
+  }
+  CHECK(used() == std::to_string(absl::ToUnixSeconds(world.clock.Now())));
+}
+
 TEST_CASE("Policies are renewed before they expire, without mail that waits",
           "[tls_policy][integration]") {
   World world;
   CHECK(world.Say() == "enforce one");
-  const auto refresh = [](StsCache* cache, dns::Resolver* resolver) -> base::Task<bool> {
-    co_await cache->RefreshDue(resolver);
-    co_return true;
-  };
-  world.reactor.RunUntilDone(refresh(world.cache.get(), &world.resolver));
+  world.reactor.RunUntilDone(RefreshDue(world.cache.get(), &world.resolver));
   CHECK(world.host.requests == 1);
   world.clock.Advance(absl::Hours(25));
-  world.reactor.RunUntilDone(refresh(world.cache.get(), &world.resolver));
+  world.reactor.RunUntilDone(RefreshDue(world.cache.get(), &world.resolver));
   CHECK(world.host.requests == 2);
-  world.reactor.RunUntilDone(refresh(world.cache.get(), &world.resolver));
+  world.reactor.RunUntilDone(RefreshDue(world.cache.get(), &world.resolver));
   CHECK(world.host.requests == 2);
   // Six days later it would have expired, had it not been renewed.
   world.Record("");

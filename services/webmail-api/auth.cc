@@ -4,13 +4,15 @@
 #include <openssl/hmac.h>
 #include <openssl/sha.h>
 
+#include <algorithm>
 #include <utility>
 
 #include "libs/base/ascii.h"
 #include "libs/base/encoding.h"
 #include "libs/base/status.h"
+#include "libs/net/reactor.h"
 #include "libs/obs/log.h"
-#include "libs/sasl/scram_verifier.h"
+#include "libs/store/credentials.h"
 #include "libs/store/web_session.h"
 
 namespace godwit::webmail_api {
@@ -22,6 +24,8 @@ constexpr absl::Duration kRemembered = absl::Seconds(30);
 constexpr size_t kMaxKnown = 10000;
 // Longer than any address or password that PRECIS lets through.
 constexpr size_t kMaxCredentials = 4096;
+// Of all checks that run at the same time, those that one address may have.
+constexpr int kAddressShare = 4;
 
 std::string Sha256(std::string_view bytes) {
   std::string digest(SHA256_DIGEST_LENGTH, '\0');
@@ -37,27 +41,6 @@ std::string Keyed(const base::Secret& key, std::string_view bytes) {
        reinterpret_cast<const uint8_t*>(bytes.data()), bytes.size(),
        reinterpret_cast<uint8_t*>(digest.data()), &size);
   return digest;
-}
-
-// Those that open the web, in the order of the verifiers.
-sasl::ScramVerifiers WebVerifiers(store::Login* login, const base::Secret& fake_key,
-                                  std::string_view address) {
-  std::erase_if(login->credentials, [](const store::Credential& credential) {
-    return (credential.scopes & store::kScopeWeb) == 0;
-  });
-  if (login->credentials.empty() || login->sha256.salt.empty()) {
-    login->credentials.clear();
-    return sasl::FakeVerifiers(sasl::ScramHash::kSha256, fake_key, address,
-                               store::kDefaultScramIterations);
-  }
-  sasl::ScramVerifiers verifiers;
-  verifiers.salt = login->sha256.salt;
-  verifiers.iterations = static_cast<uint32_t>(login->sha256.iterations);
-  for (const store::Credential& credential : login->credentials) {
-    verifiers.keys.push_back({std::string(credential.sha256.stored_key.Reveal()),
-                              std::string(credential.sha256.server_key.Reveal())});
-  }
-  return verifiers;
 }
 
 // RFC 6265 §4.2.1; of several of our name the first.
@@ -93,6 +76,60 @@ std::string Attributes(absl::Duration lifetime) {
 
 }  // namespace
 
+// One check of a password among those that run, its pause after a failure included: more than the
+// pool of database threads takes, or one address may have, do not begin.
+class Authenticator::Check {
+ public:
+  Check(Authenticator* owner, std::string client) : owner_(owner), client_(std::move(client)) {
+    const auto most = static_cast<int>(owner_->env_->settings.concurrent_checks);
+    std::lock_guard lock(owner_->mutex_);
+    int& of_client = owner_->checking_of_[client_];
+    begun_ = owner_->checking_ < most && of_client < std::max(1, most / kAddressShare);
+    if (begun_) {
+      ++of_client;
+      ++owner_->checking_;
+    } else if (of_client == 0) {
+      owner_->checking_of_.erase(client_);
+    }
+    hashing_ = begun_;
+  }
+  ~Check() {
+    if (!begun_) return;
+    StopHashing();
+    std::lock_guard lock(owner_->mutex_);
+    const auto of_client = owner_->checking_of_.find(client_);
+    if (--of_client->second == 0) owner_->checking_of_.erase(of_client);
+  }
+  Check(const Check&) = delete;
+  Check& operator=(const Check&) = delete;
+
+  bool begun() const { return begun_; }
+  // What follows is the pause: others may begin.
+  void StopHashing() {
+    if (!std::exchange(hashing_, false)) return;
+    std::lock_guard lock(owner_->mutex_);
+    --owner_->checking_;
+  }
+
+ private:
+  Authenticator* const owner_;
+  const std::string client_;
+  bool begun_ = false;
+  bool hashing_ = false;
+};
+
+Authenticator::Authenticator(Environment* environment)
+    : env_(environment),
+      passwords_(environment->database, environment->fake_salt_key, store::kScopeWeb,
+                 environment->random),
+      failed_(environment->settings.failed_logins, environment->clock) {}
+
+std::string ClientKey(const base::IpAddress& address) {
+  constexpr size_t kNetworkOctets = 8;
+  return std::string(address.bytes().substr(
+      0, address.bytes().size() == 4 ? std::string_view::npos : kNetworkOctets));
+}
+
 bool IsForeignRequest(const net::HttpRequest& request) {
   const std::string_view site = request.field("sec-fetch-site");
   if (!site.empty() && site != "same-origin" && site != "none") return true;
@@ -111,7 +148,7 @@ base::Task<absl::StatusOr<std::optional<User>>> Authenticator::Authenticate(
     co_return user;
   }
   if (!authorization.empty()) {
-    auto user = co_await ByPassword(authorization);
+    auto user = co_await ByPassword(request->peer.address, authorization);
     co_return user;
   }
   const std::string_view cookie = request->field("cookie");
@@ -121,7 +158,7 @@ base::Task<absl::StatusOr<std::optional<User>>> Authenticator::Authenticate(
 }
 
 base::Task<absl::StatusOr<std::optional<User>>> Authenticator::ByPassword(
-    std::string_view authorization) {
+    base::IpAddress client, std::string_view authorization) {
   if (!base::StartsWithIgnoreCase(authorization, "basic ")) co_return std::optional<User>();
   const auto decoded = base::Base64Decode(base::Trim(authorization.substr(6)));
   const size_t colon = decoded.ok() ? decoded->find(':') : std::string::npos;
@@ -130,72 +167,71 @@ base::Task<absl::StatusOr<std::optional<User>>> Authenticator::ByPassword(
   }
   const std::string key = Keyed(env_->cache_key, *decoded);
   if (auto known = Recall(key)) co_return known;
-  auto verdict = co_await Check(decoded->substr(0, colon),
-                                base::Secret(std::string_view(*decoded).substr(colon + 1)));
-  if (!verdict.ok()) co_return verdict.status();
-  if (!verdict->credential) co_return std::optional<User>();
-  User user{verdict->login.account, verdict->login.address, "", verdict->credential->id};
-  Remember(key, user);
-  co_return std::optional<User>(std::move(user));
+  auto user = co_await CheckPassword(client, decoded->substr(0, colon),
+                                     base::Secret(std::string_view(*decoded).substr(colon + 1)));
+  if (user.ok() && *user) Remember(key, **user);
+  co_return user;
 }
 
-base::Task<absl::StatusOr<Authenticator::Verdict>> Authenticator::Check(std::string address,
-                                                                        base::Secret password) {
-  {
-    std::lock_guard lock(mutex_);
-    if (checking_ >= static_cast<int>(env_->settings.concurrent_checks)) {
-      co_return base::ResourceExhausted("too many passwords to check");
-    }
-    ++checking_;
+base::Task<absl::StatusOr<std::optional<User>>> Authenticator::CheckPassword(
+    base::IpAddress client, std::string address, base::Secret password) {
+  if (!failed_.Has(ClientKey(client), 1)) {
+    env_->metrics->logins.At({"limited"}).Add();
+    co_return base::ResourceExhausted("too many failed logins from this address");
   }
-  absl::StatusOr<Verdict> verdict = co_await env_->database->Run(
-      [address, password = std::move(password),
-       fake_key = env_->fake_salt_key](db::Connection& c) -> absl::StatusOr<Verdict> {
-        auto found = store::LookupLogin(c, address);
-        if (!found.ok()) return found.status();
-        Verdict result;
-        if (*found) result.login = **std::move(found);
-        const auto verifiers = WebVerifiers(&result.login, fake_key, address);
-        const auto right = sasl::FindPassword(verifiers, password.Reveal());
-        if (right && !result.login.disabled && *right < result.login.credentials.size()) {
-          result.credential = result.login.credentials[*right];
-        }
-        return result;
-      });
-  {
-    std::lock_guard lock(mutex_);
-    --checking_;
-  }
-  if (!verdict.ok()) {
+  Check check(this, ClientKey(client));
+  if (!check.begun()) {
     env_->metrics->logins.At({"unavailable"}).Add();
-  } else if (!verdict->credential) {
-    env_->metrics->logins.At({"failure"}).Add();
-    obs::Log(obs::Level::kInfo, "login failed");
-    // Every failure looks the same and comes after the same pause.
-    bool awake = co_await net::Reactor::Current()->Sleep(env_->settings.failure_delay);
-    static_cast<void>(awake);
-  } else {
-    env_->metrics->logins.At({"success"}).Add();
+    co_return base::Unavailable("too many passwords to check");
   }
-  co_return verdict;
+  const int64_t directory_seen = env_->presence->directory_seen();
+  login::Step step = co_await passwords_.TryPassword(std::move(address), std::move(password));
+  check.StopHashing();
+  if (auto* refused = std::get_if<login::Refused>(&step)) {
+    // Only who guesses is counted: the right password of a disabled account is no guess.
+    if (!refused->disabled) (void)failed_.Take(ClientKey(client), 1);
+    co_await Fail(client, std::move(refused->reason));
+    co_return std::optional<User>();
+  }
+  if (auto* status = std::get_if<absl::Status>(&step)) {
+    env_->metrics->logins.At({"unavailable"}).Add();
+    co_return *status;
+  }
+  env_->metrics->logins.At({"success"}).Add();
+  const auto& accepted = std::get<login::Accepted>(step);
+  co_return User{accepted.login.account, accepted.address, "", accepted.login.credential,
+                 directory_seen};
+}
+
+// Every failure looks the same and comes after the same pause.
+base::Task<void> Authenticator::Fail(base::IpAddress client, std::string reason) {
+  env_->metrics->logins.At({"failure"}).Add();
+  obs::Log(obs::Level::kInfo, "login failed", {{"client", client.ToString()}, {"reason", reason}});
+  bool awake = co_await net::Reactor::Current()->Sleep(env_->settings.failure_delay);
+  static_cast<void>(awake);
 }
 
 std::optional<User> Authenticator::Recall(const std::string& key) {
+  const int64_t directory_seen = env_->presence->directory_seen();
   std::lock_guard lock(mutex_);
+  if (known_at_ != directory_seen) known_.clear();
+  known_at_ = directory_seen;
   const auto found = known_.find(key);
   if (found == known_.end()) return std::nullopt;
   if (found->second.until < env_->clock->Monotonic()) {
     known_.erase(found);
     return std::nullopt;
   }
-  return User{found->second.account, found->second.address, "", found->second.credential};
+  return found->second.user;
 }
 
+// Not when the directory has changed since: it may be this login that ended.
 void Authenticator::Remember(const std::string& key, const User& user) {
   const absl::Duration now = env_->clock->Monotonic();
   std::lock_guard lock(mutex_);
+  if (known_at_ != user.directory_seen) return;
   if (known_.size() >= kMaxKnown) known_.clear();
-  known_[key] = {user.account, user.address, user.credential, now + kRemembered};
+  known_[key] = {user, now + kRemembered};
 }
 
 base::Task<absl::StatusOr<std::optional<User>>> Authenticator::BySession(std::string_view value) {
@@ -203,6 +239,7 @@ base::Task<absl::StatusOr<std::optional<User>>> Authenticator::BySession(std::st
   if (!ticket) co_return std::optional<User>();
   const absl::Time now = env_->clock->Now();
   const absl::Duration lifetime = env_->settings.session_lifetime;
+  const int64_t directory_seen = env_->presence->directory_seen();
   absl::StatusOr<std::optional<store::WebSession>> session =
       co_await env_->database->Run([ticket = *ticket, now, lifetime](db::Connection& c) {
         auto found = store::FindWebSession(c, ticket.account, ticket.token_hash, now);
@@ -217,25 +254,28 @@ base::Task<absl::StatusOr<std::optional<User>>> Authenticator::BySession(std::st
   if (!session.ok()) co_return session.status();
   if (!*session) co_return std::optional<User>();
   co_return std::optional<User>(User{(*session)->account, (*session)->address,
-                                     (*session)->token_hash, (*session)->credential});
+                                     (*session)->token_hash, (*session)->credential,
+                                     directory_seen});
 }
 
-base::Task<absl::StatusOr<std::optional<std::string>>> Authenticator::LogIn(std::string address,
+base::Task<absl::StatusOr<std::optional<std::string>>> Authenticator::LogIn(base::IpAddress client,
+                                                                            std::string address,
                                                                             base::Secret password) {
-  auto verdict = co_await Check(std::move(address), std::move(password));
-  if (!verdict.ok()) co_return verdict.status();
-  if (!verdict->credential) co_return std::optional<std::string>();
+  auto user = co_await CheckPassword(client, std::move(address), std::move(password));
+  if (!user.ok()) co_return user.status();
+  if (!*user) co_return std::optional<std::string>();
   const std::string token = base::Base64UrlEncode(env_->random->Bytes(kTokenBytes));
   store::WebSession session;
-  session.account = verdict->login.account;
+  session.account = (*user)->account;
   session.token_hash = Sha256(token);
-  session.address = verdict->login.address;
-  session.credential = verdict->credential->id;
-  session.credential_at = verdict->credential->created;
+  session.address = (*user)->address;
+  session.credential = (*user)->credential;
   session.created = env_->clock->Now();
   session.expires = session.created + env_->settings.session_lifetime;
   absl::Status added = co_await env_->database->Run(
       [session](db::Connection& c) { return store::AddWebSession(c, session); });
+  // It ended meanwhile.
+  if (absl::IsNotFound(added)) co_return std::optional<std::string>();
   if (!added.ok()) co_return added;
   co_return std::string(kCookie) + "=" + std::to_string(store::ToInt(session.account)) + "-" +
       token + Attributes(env_->settings.session_lifetime);

@@ -2,10 +2,11 @@
 
 // Who asks: HTTP Basic (RFC 7617) for mail programs, a cookie for the web page.
 //
-// A password is checked as imap-gateway does it: against SCRAM verifiers, on a database thread; an
-// unknown user costs the same, and a failure is answered after a pause. Mail programs send the
-// password with each request, so one that was right is known again for half a minute by a keyed
-// hash of it, never by itself; a login that was locked meanwhile is found out after that.
+// A password is checked as all daemons do it (libs/login): an unknown user costs the same, and a
+// failure is answered after a pause. Guessing has bounds by address (IPv6: by /64): how many checks
+// run at the same time, and how many may fail in a period; they hold before anything is looked up.
+// Mail programs send the password with each request, so one that was right is known again for half
+// a minute by a keyed hash of it, never by itself; all are forgotten when the directory changes.
 //
 // The cookie is "<account>-<token>": 256 random bits, kept as their SHA-256
 // (libs/store/web_session.h), HttpOnly, Secure, SameSite=Strict, __Host-. A program may send the
@@ -21,10 +22,12 @@
 #include "absl/container/flat_hash_map.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
+#include "libs/base/ip_address.h"
+#include "libs/base/rate_limiter.h"
 #include "libs/base/secret.h"
 #include "libs/base/task.h"
+#include "libs/login/login.h"
 #include "libs/net/http.h"
-#include "libs/store/credentials.h"
 #include "libs/store/ids.h"
 #include "services/webmail-api/settings.h"
 
@@ -35,17 +38,23 @@ struct User {
   std::string address;     // that was logged in with
   std::string token_hash;  // of the session; "" with Basic
   int64_t credential = 0;  // that was right
+  // Presence::directory_seen() from before it was looked at: for those who keep the user, see
+  // there.
+  int64_t directory_seen = 0;
 };
 
 class Authenticator {
  public:
-  explicit Authenticator(Environment* environment) : env_(environment) {}
+  explicit Authenticator(Environment* environment);
 
-  // Nothing for a wrong or missing proof. Unavailable, ResourceExhausted: nobody can tell now.
+  // Nothing for a wrong or missing proof. ResourceExhausted: too many failures from this address.
+  // Unavailable and others of the database: nobody can tell now.
   base::Task<absl::StatusOr<std::optional<User>>> Authenticate(const net::HttpRequest* request);
 
-  // A login of the web page: the value for Set-Cookie, or nothing for a wrong password.
-  base::Task<absl::StatusOr<std::optional<std::string>>> LogIn(std::string address,
+  // A login of the web page: the value for Set-Cookie, or nothing for a wrong password. Errors as
+  // above. `client`: where from.
+  base::Task<absl::StatusOr<std::optional<std::string>>> LogIn(base::IpAddress client,
+                                                               std::string address,
                                                                base::Secret password);
   // Ends the session of the cookie, if there is one.
   base::Task<absl::Status> LogOut(const net::HttpRequest* request);
@@ -53,27 +62,35 @@ class Authenticator {
   static std::string ExpiredCookie();
 
  private:
-  struct Verdict {
-    store::Login login;
-    std::optional<store::Credential> credential;  // that was right
-  };
   struct Known {
-    store::AccountId account;
-    std::string address;
-    int64_t credential;
+    User user;
     absl::Duration until;
   };
-  base::Task<absl::StatusOr<std::optional<User>>> ByPassword(std::string_view authorization);
+  class Check;
+
+  base::Task<absl::StatusOr<std::optional<User>>> ByPassword(base::IpAddress client,
+                                                             std::string_view authorization);
   base::Task<absl::StatusOr<std::optional<User>>> BySession(std::string_view value);
-  base::Task<absl::StatusOr<Verdict>> Check(std::string address, base::Secret password);
+  // Whose password it is.
+  base::Task<absl::StatusOr<std::optional<User>>> CheckPassword(base::IpAddress client,
+                                                                std::string address,
+                                                                base::Secret password);
+  base::Task<void> Fail(base::IpAddress client, std::string reason);
   std::optional<User> Recall(const std::string& key);
   void Remember(const std::string& key, const User& user);
 
   Environment* const env_;
+  const login::Authenticator passwords_;
+  base::RateLimiter failed_;  // by address
   std::mutex mutex_;
-  int checking_ = 0;                               // guarded by mutex_
-  absl::flat_hash_map<std::string, Known> known_;  // guarded by mutex_
+  int checking_ = 0;                                   // guarded by mutex_
+  absl::flat_hash_map<std::string, int> checking_of_;  // guarded by mutex_; by address
+  absl::flat_hash_map<std::string, Known> known_;      // guarded by mutex_
+  int64_t known_at_ = 0;  // guarded by mutex_; directory_seen() when they were right
 };
+
+// Which clients are one: an IPv4 address, an IPv6 /64, of which one customer has at least one.
+std::string ClientKey(const base::IpAddress& address);
 
 // A request that a browser made by itself for another site's page.
 bool IsForeignRequest(const net::HttpRequest& request);

@@ -34,6 +34,7 @@ absl::StatusOr<BlobSpan> FindPart(const store::JmapEmail& email, const std::stri
 struct Progress {
   std::optional<store::StagedBlob> staged;
   std::string held;
+  absl::Status unread;  // why the body was not read to its end
 };
 
 base::Task<absl::Status> StageUpload(Environment* environment, store::AccountId account,
@@ -59,7 +60,10 @@ base::Task<absl::Status> StageAll(Environment* environment, store::AccountId acc
                                   net::HttpBody* body, Progress* progress) {
   while (true) {
     auto piece = co_await body->Next();
-    if (!piece.ok()) co_return piece.status();
+    if (!piece.ok()) {
+      progress->unread = piece.status();
+      co_return piece.status();
+    }
     progress->held += *piece;
     const bool end = piece->empty();
     while (progress->held.size() >= store::kChunkSize) {
@@ -117,8 +121,9 @@ base::Task<absl::StatusOr<std::string>> BlobReader::Next() {
   co_return std::string();
 }
 
-base::Task<absl::StatusOr<Upload>> StoreUpload(Environment* environment, store::AccountId account,
-                                               net::HttpBody* body) {
+base::Task<std::variant<Upload, UnreadBody, absl::Status>> StoreUpload(Environment* environment,
+                                                                       store::AccountId account,
+                                                                       net::HttpBody* body) {
   Progress progress;
   absl::Status status = co_await StageAll(environment, account, body, &progress);
   if (status.ok()) {
@@ -137,6 +142,7 @@ base::Task<absl::StatusOr<Upload>> StoreUpload(Environment* environment, store::
         });
     dropped.IgnoreError();  // the sweep finds it
   }
+  if (!progress.unread.ok()) co_return UnreadBody{progress.unread};
   co_return status;
 }
 

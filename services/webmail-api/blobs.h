@@ -8,6 +8,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <variant>
 
 #include "absl/status/statusor.h"
 #include "libs/base/task.h"
@@ -51,11 +52,15 @@ class BlobReader : public net::BodySource {
 };
 
 // Stores the body of a request as an upload. ResourceExhausted: too much for the account.
+struct UnreadBody {
+  absl::Status why;  // as HttpBody's
+};
 struct Upload {
   store::BlobId blob = store::BlobId::kNone;
   int64_t size = 0;
 };
-base::Task<absl::StatusOr<Upload>> StoreUpload(Environment* environment, store::AccountId account,
-                                               net::HttpBody* body);
+base::Task<std::variant<Upload, UnreadBody, absl::Status>> StoreUpload(Environment* environment,
+                                                                       store::AccountId account,
+                                                                       net::HttpBody* body);
 
 }  // namespace godwit::webmail_api

@@ -11,6 +11,15 @@
 namespace godwit::webmail_api {
 namespace {
 
+// What all references of a request may copy, and all its answers together may be, against the size
+// of a request. The last call that is made may go over it by what one call answers.
+constexpr size_t kReferencesFactor = 4;
+constexpr size_t kAnswersFactor = 8;
+// Of all searches of a request.
+constexpr int64_t kMaxSearched = 256ll * 1024 * 1024;
+// A request that is at work for longer is given up at its next step.
+constexpr absl::Duration kRequestTime = absl::Minutes(2);
+
 struct Entry {
   std::string_view name;
   std::string_view capability;
@@ -55,7 +64,13 @@ Method FindMethod(std::string_view name, const std::vector<std::string>& capabil
 
 base::Task<jmap::Result> RunOne(CallContext* context, Method method, jmap::Invocation* call) {
   if (method == nullptr) co_return jmap::MethodError{"unknownMethod", call->name};
-  if (auto error = jmap::ResolveReferences(&call->arguments, context->responses)) {
+  if (auto error = TooLate(*context)) co_return *error;
+  if (context->answers_left == 0) {
+    co_return jmap::MethodError{"requestTooLarge",
+                                "the answers so far are: ask in another request"};
+  }
+  if (auto error = jmap::ResolveReferences(&call->arguments, context->responses,
+                                           &context->references_left)) {
     co_return *error;
   }
   jmap::Result result = co_await method(context, std::move(call->arguments));
@@ -88,6 +103,11 @@ std::optional<jmap::MethodError> TakeAccount(const CallContext& context,
   return std::nullopt;
 }
 
+std::optional<jmap::MethodError> TooLate(const CallContext& context) {
+  if (context.env->clock->Monotonic() < context.deadline) return std::nullopt;
+  return jmap::MethodError{"serverUnavailable", "the request takes too long"};
+}
+
 jmap::MethodError ServerError(const CallContext& context, const absl::Status& status) {
   obs::Log(obs::Level::kWarning, "method failed", {{"trace", context.trace}, {"error", status}});
   return {base::IsRetryable(status) ? "serverUnavailable" : "serverFail", ""};
@@ -116,6 +136,11 @@ base::Task<jmap::Result> QueryChanges(CallContext* context, jmap::json::object a
 base::Task<void> RunCalls(CallContext* context, jmap::Request request) {
   Environment* const env = context->env;
   if (request.created_ids) context->created = *request.created_ids;
+  const size_t size = context->limits().max_size_request;
+  context->references_left = kReferencesFactor * size;
+  context->answers_left = kAnswersFactor * size;
+  context->search_left = kMaxSearched;
+  context->deadline = env->clock->Monotonic() + kRequestTime;
   for (jmap::Invocation& call : request.calls) {
     const absl::Duration begin = env->clock->Monotonic();
     context->call_id = call.id;
@@ -133,6 +158,8 @@ base::Task<void> RunCalls(CallContext* context, jmap::Request request) {
       response.name = call.name;
       response.arguments = std::get<jmap::json::object>(std::move(result));
     }
+    const auto taken = jmap::SizeWithin(response.arguments, context->answers_left);
+    context->answers_left -= taken.value_or(context->answers_left);
     // What the method answered beside it (an implicit Email/set) stands behind its own answer.
     context->responses.insert(context->responses.begin() + static_cast<ptrdiff_t>(place),
                               std::move(response));

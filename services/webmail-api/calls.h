@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "absl/status/status.h"
+#include "absl/time/time.h"
 #include "libs/base/task.h"
 #include "libs/jmap/json.h"
 #include "libs/jmap/request.h"
@@ -27,6 +28,14 @@ struct CallContext {
   // RFC 8620 §5.3: ids of what this request has created, by creation id.
   std::map<std::string, std::string> created;
   std::vector<jmap::Invocation> responses;
+  // What references may still copy, and what the answers may still take, as jmap::SizeWithin()
+  // measures. When the answers have taken theirs, no more calls are made.
+  size_t references_left = 0;
+  size_t answers_left = 0;
+  // Octets that all its searches may still read.
+  int64_t search_left = 0;
+  // On the monotonic clock: when it has taken too long.
+  absl::Duration deadline;
   // Of the call that is being made: an implicit call answers under its id.
   std::string call_id;
 
@@ -39,6 +48,8 @@ struct CallContext {
 // Takes accountId: missing is invalidArguments, another's is accountNotFound.
 std::optional<jmap::MethodError> TakeAccount(const CallContext& context,
                                              jmap::Arguments* arguments);
+// serverUnavailable when the request is past its deadline: asked between two steps.
+std::optional<jmap::MethodError> TooLate(const CallContext& context);
 // serverUnavailable where trying again may help, else serverFail; logged.
 jmap::MethodError ServerError(const CallContext& context, const absl::Status& status);
 // The same for one object.

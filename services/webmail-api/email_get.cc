@@ -19,8 +19,10 @@ namespace {
 
 namespace json = jmap::json;
 
-// Emails in one job of the database, so that others have their turn between two.
+// Emails in one job of the database, so that others have their turn between two; with texts a job
+// reads some megabytes.
 constexpr size_t kPage = 50;
+constexpr size_t kTextPage = 5;
 // Of one body value, as it is stored; a longer one is cut and says so.
 constexpr size_t kMaxValue = 1024 * 1024;
 // Of all body values of one call together.
@@ -191,12 +193,15 @@ base::Task<jmap::Result> EmailGet(CallContext* context, json::object arguments) 
     co_return *error;
   }
   for (std::string& id : *standard.ids) id = context->Resolve(id).value_or(id);
+  jmap::DropRepeated(&*standard.ids);
   const std::vector<store::EmailId> numbers = NumbersOf(*standard.ids);
   Progress progress;
+  const size_t size = get.fetches_values() || get.needs_part_headers() ? kTextPage : kPage;
   // Once at least, for the state.
-  for (size_t at = 0; at == 0 || at < numbers.size(); at += kPage) {
+  for (size_t at = 0; at == 0 || at < numbers.size(); at += size) {
+    if (auto error = TooLate(*context)) co_return *error;
     const std::span<const store::EmailId> page =
-        std::span(numbers).subspan(at, std::min(kPage, numbers.size() - at));
+        std::span(numbers).subspan(at, std::min(size, numbers.size() - at));
     absl::Status read = co_await context->env->database->Run(
         [account = context->account(), page, &get, &progress](db::Connection& c) {
           return Page(c, account, get, &progress).Read(page);
@@ -211,7 +216,7 @@ base::Task<jmap::Result> EmailGet(CallContext* context, json::object arguments) 
     if (found == progress.found.end()) {
       not_found.emplace_back(id);
     } else {
-      list.push_back(found->second);
+      list.push_back(std::move(found->second));
     }
   }
   co_return json::object{{"accountId", context->account_id},

@@ -32,8 +32,8 @@ constexpr int kScanPage = 5000;
 constexpr int kTextPage = 200;
 // An account with more than this is searched mailbox by mailbox.
 constexpr size_t kMaxScanned = 500'000;
-// Octets of bodies that one query reads.
-constexpr int64_t kMaxSearched = 256ll * 1024 * 1024;
+// A job of the database that has read more octets than this gives its turn to others.
+constexpr int64_t kJobOctets = 4ll * 1024 * 1024;
 
 struct Query {
   std::optional<jmap::Filter> filter;
@@ -56,9 +56,9 @@ struct Passed {
   store::ThreadId thread = store::ThreadId::kNone;
   absl::Time received;
   int64_t size = 0;
-  store::Flags flags;
-  std::string from, to, subject;
+  std::string from, to, subject;  // where it is sorted by them
   absl::Time sent;
+  uint32_t keywords = 0;  // a bit for each comparator by keyword, where it has it
 };
 
 struct Progress {
@@ -69,7 +69,7 @@ struct Progress {
   std::set<store::ThreadId> threads;  // seen, when collapsing
   store::Modseq state = 1;
   size_t scanned = 0;
-  int64_t searched = 0;
+  int64_t search_left = 0;
   std::optional<size_t> anchor_at;
   bool done = false;
   std::optional<jmap::MethodError> error;
@@ -83,24 +83,24 @@ class PageJudge {
 
   absl::Status Run() {
     GODWIT_ASSIGN_OR_RETURN(auto rows, store::ScanJmapEmails(c_, account_, progress_->scan));
-    progress_->scanned += rows.size();
-    if (progress_->scanned > kMaxScanned) {
+    if (progress_->scanned + rows.size() > kMaxScanned) {
       progress_->error = jmap::MethodError{"unsupportedFilter", "too many emails: name a mailbox"};
       return absl::OkStatus();
     }
     GODWIT_RETURN_IF_ERROR(ReadFields(rows));
+    const int64_t stop_at = progress_->search_left - kJobOctets;
     for (const store::JmapScanRow& row : rows) {
       GODWIT_RETURN_IF_ERROR(JudgeRow(row));
+      ++progress_->scanned;
+      progress_->scan.before = row.received;
+      progress_->scan.before_id = row.id;
       if (Enough() || progress_->error) {
         progress_->done = true;
         return absl::OkStatus();
       }
+      if (progress_->search_left < stop_at) return absl::OkStatus();
     }
     progress_->done = rows.size() < static_cast<size_t>(progress_->scan.limit);
-    if (!rows.empty()) {
-      progress_->scan.before = rows.back().received;
-      progress_->scan.before_id = rows.back().id;
-    }
     return absl::OkStatus();
   }
 
@@ -133,6 +133,7 @@ class PageJudge {
   absl::Status JudgeRow(const store::JmapScanRow& row) {
     row_ = &row;
     row_fields_ = &fields_[row.id];
+    header_.reset();
     status_ = absl::OkStatus();
     const bool passes =
         !query_.filter ||
@@ -161,12 +162,25 @@ class PageJudge {
     passed.received = row.received;
     passed.size = row.size;
     if (query_.streaming) return passed;
-    passed.flags = row.flags;
-    passed.from = base::Lower(row_fields_->from.substr(0, 100));
-    passed.to = base::Lower(row_fields_->to.substr(0, 100));
-    passed.subject = base::Lower(row_fields_->subject_base.substr(0, 200));
-    passed.sent = row_fields_->sent.value_or(row.received);
+    for (size_t i = 0; i < query_.sort.size(); ++i) KeepFor(query_.sort[i], i, &passed);
     return passed;
+  }
+
+  void KeepFor(const jmap::Comparator& by, size_t place, Passed* passed) const {
+    using Property = jmap::Comparator::Property;
+    const store::JmapSearchRow& row = *row_fields_;
+    switch (by.property) {
+      case Property::kFrom: passed->from = base::Lower(row.from.substr(0, 100)); return;
+      case Property::kTo: passed->to = base::Lower(row.to.substr(0, 100)); return;
+      case Property::kSubject:
+        passed->subject = base::Lower(row.subject_base.substr(0, 200));
+        return;
+      case Property::kSentAt: passed->sent = row.sent.value_or(row_->received); return;
+      case Property::kHasKeyword:
+        if (HasKeyword(by.keyword)) passed->keywords |= 1u << place;
+        return;
+      default: return;
+    }
   }
 
   bool Holds(const jmap::FilterCondition& c) {
@@ -189,7 +203,7 @@ class PageJudge {
       const auto& others = c.in_mailbox_other_than;
       const bool elsewhere =
           std::any_of(row_->mailboxes.begin(), row_->mailboxes.end(), [&](store::MailboxId id) {
-            return std::find(others.begin(), others.end(), store::ToInt(id)) == others.end();
+            return !std::binary_search(others.begin(), others.end(), store::ToInt(id));
           });
       if (!elsewhere) return false;
     }
@@ -230,9 +244,14 @@ class PageJudge {
   }
 
   bool HoldsHeader(const std::string& name, const std::optional<std::string>& value) {
-    auto headers = store::ReadHeaders(c_, account_, std::span(&row_fields_->blob.blob, 1));
-    if (!headers.ok()) return Fail(headers.status());
-    const mime::HeaderBlock block = mime::SplitHeader(headers->front());
+    // Read once for all conditions of the filter.
+    if (!header_) {
+      auto headers = store::ReadHeaders(c_, account_, std::span(&row_fields_->blob.blob, 1));
+      if (!headers.ok()) return Fail(headers.status());
+      header_ = std::move(headers->front());
+      if (!Spend(header_->size())) return false;
+    }
+    const mime::HeaderBlock block = mime::SplitHeader(*header_);
     for (const mime::HeaderField* field : block.FindAll(name)) {
       if (Contains(mime::DecodeWords(mime::Unfold(field->value)), value)) return true;
     }
@@ -282,8 +301,8 @@ class PageJudge {
   }
 
   bool Spend(size_t octets) {
-    progress_->searched += static_cast<int64_t>(octets);
-    if (progress_->searched <= kMaxSearched) return true;
+    progress_->search_left -= static_cast<int64_t>(octets);
+    if (progress_->search_left >= 0) return true;
     progress_->error = jmap::MethodError{"unsupportedFilter", "too much text: name a mailbox"};
     return false;
   }
@@ -295,6 +314,7 @@ class PageJudge {
   std::map<store::EmailId, store::JmapSearchRow> fields_;
   const store::JmapScanRow* row_ = nullptr;
   const store::JmapSearchRow* row_fields_ = nullptr;
+  std::optional<std::string> header_;  // of the row
   absl::Status status_;
 };
 
@@ -308,13 +328,8 @@ int Compare(const T& a, const T& b) {
   return a < b ? -1 : (b < a ? 1 : 0);
 }
 
-int CompareBy(const jmap::Comparator& by, const Passed& a, const Passed& b,
-              const std::map<store::KeywordId, std::string>& names) {
+int CompareBy(const jmap::Comparator& by, size_t place, const Passed& a, const Passed& b) {
   using Property = jmap::Comparator::Property;
-  const auto has = [&](const Passed& email) {
-    const auto keywords = KeywordNames(email.flags, names);
-    return std::find(keywords.begin(), keywords.end(), by.keyword) != keywords.end();
-  };
   switch (by.property) {
     case Property::kReceivedAt: return Compare(a.received, b.received);
     case Property::kSize: return Compare(a.size, b.size);
@@ -324,15 +339,14 @@ int CompareBy(const jmap::Comparator& by, const Passed& a, const Passed& b,
     case Property::kSentAt: return Compare(a.sent, b.sent);
     case Property::kHasKeyword: break;
   }
-  return Compare(has(a), has(b));
+  return Compare(a.keywords >> place & 1, b.keywords >> place & 1);
 }
 
-void Sort(const Query& query, const std::map<store::KeywordId, std::string>& names,
-          std::vector<Passed>* passed) {
+void Sort(const Query& query, std::vector<Passed>* passed) {
   std::stable_sort(passed->begin(), passed->end(), [&](const Passed& a, const Passed& b) {
-    for (const jmap::Comparator& by : query.sort) {
-      const int difference = CompareBy(by, a, b, names);
-      if (difference != 0) return by.ascending ? difference < 0 : difference > 0;
+    for (size_t i = 0; i < query.sort.size(); ++i) {
+      const int difference = CompareBy(query.sort[i], i, a, b);
+      if (difference != 0) return query.sort[i].ascending ? difference < 0 : difference > 0;
     }
     return false;
   });
@@ -393,12 +407,14 @@ base::Task<jmap::Result> EmailQuery(CallContext* context, json::object arguments
   }
   Progress progress;
   Plan(wanted, *context, &query, &progress);
+  progress.search_left = context->search_left;
   // When it has to be sorted, the first of a thread is known only then.
   const bool collapse_later = query.collapse && !NewestFirst(query.sort);
   if (collapse_later) query.collapse = false;
   const store::AccountId account = context->account();
   bool first = true;
   while (!progress.done && !progress.error) {
+    if (auto error = TooLate(*context)) co_return *error;
     absl::Status page = co_await context->env->database->Run(
         [account, first, &query, &progress](db::Connection& c) -> absl::Status {
           if (first) {
@@ -412,9 +428,17 @@ base::Task<jmap::Result> EmailQuery(CallContext* context, json::object arguments
         });
     if (!page.ok()) co_return ServerError(*context, page);
     first = false;
+    context->search_left = progress.search_left;
   }
   if (progress.error) co_return *progress.error;
-  if (!NewestFirst(query.sort)) Sort(query, progress.names, &progress.passed);
+  if (!NewestFirst(query.sort)) {
+    // Not on the reactor, where it would hold up all of its connections.
+    absl::Status sorted = co_await context->env->database->Run([&](db::Connection& /*c*/) {
+      Sort(query, &progress.passed);
+      return absl::OkStatus();
+    });
+    if (!sorted.ok()) co_return ServerError(*context, sorted);
+  }
   if (collapse_later) Collapse(&progress.passed);
   std::vector<std::string> ids;
   for (const Passed& email : progress.passed) {

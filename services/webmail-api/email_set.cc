@@ -12,6 +12,7 @@
 #include "libs/jmap/compose.h"
 #include "libs/jmap/email.h"
 #include "libs/jmap/id.h"
+#include "libs/obs/log.h"
 #include "libs/store/jmap_email.h"
 #include "libs/store/jmap_update.h"
 #include "services/webmail-api/blobs.h"
@@ -73,8 +74,14 @@ class PatchReader {
   std::optional<jmap::SetError> ReadOne(std::string_view path, const json::value& value) {
     if (path == "keywords") return ReplaceKeywords(value);
     if (path == "mailboxIds") return ReplaceMailboxes(value);
-    if (path.starts_with("keywords/")) return PatchKeyword(path.substr(9), value);
-    if (path.starts_with("mailboxIds/")) return PatchMailbox(path.substr(11), value);
+    for (const std::string_view map : {kKeywords, kMailboxIds}) {
+      if (!path.starts_with(map)) continue;
+      // RFC 8620 §5.3: a path is a JSON pointer; a "/" in a keyword comes as "~1".
+      const std::string_view token = path.substr(map.size());
+      if (token.find('/') != std::string_view::npos) return jmap::SetError{"invalidPatch"};
+      const std::string name = jmap::UnescapePointer(token);
+      return map == kKeywords ? PatchKeyword(name, value) : PatchMailbox(name, value);
+    }
     // Everything else of an email never changes.
     return Invalid(path);
   }
@@ -125,6 +132,9 @@ class PatchReader {
     return std::nullopt;
   }
 
+  static constexpr std::string_view kKeywords = "keywords/";
+  static constexpr std::string_view kMailboxIds = "mailboxIds/";
+
   const CallContext& context_;
   store::JmapUpdate* update_;
   bool patched_keywords_ = false;
@@ -132,7 +142,10 @@ class PatchReader {
 };
 
 jmap::SetError UpdateError(const CallContext& context, const absl::Status& status) {
-  if (absl::IsFailedPrecondition(status)) return Invalid("mailboxIds");
+  // It would lie in no mailbox, or in one that does not exist.
+  if (absl::IsFailedPrecondition(status) || absl::IsInvalidArgument(status)) {
+    return Invalid("mailboxIds");
+  }
   if (absl::IsOutOfRange(status)) return {"tooManyKeywords"};
   return ServerSetError(context, status);
 }
@@ -145,6 +158,8 @@ std::optional<store::EmailId> EmailOf(const CallContext& context, std::string_vi
   return store::EmailId{*number};
 }
 
+// RFC 8620 §3.6.2: serverFail and serverUnavailable for the whole call say that nothing was done:
+// not when something was. Then what is left failed one by one.
 base::Task<absl::Status> RunUpdates(CallContext* context, const json::object* updates,
                                     jmap::SetResponse* response) {
   std::vector<store::JmapUpdate> planned;
@@ -170,7 +185,12 @@ base::Task<absl::Status> RunUpdates(CallContext* context, const json::object* up
   absl::StatusOr<store::JmapUpdated> updated = co_await context->env->database->Run(
       [account = context->account(), &planned, now = context->env->clock->Now()](
           db::Connection& c) { return store::UpdateJmapEmails(c, account, planned, now); });
-  if (!updated.ok()) co_return updated.status();
+  if (!updated.ok() && !response->changed_any()) co_return updated.status();
+  if (!updated.ok()) {
+    const jmap::SetError error = ServerSetError(*context, updated.status());
+    for (const std::string& id : ids) response->NotUpdated(id, error);
+    co_return absl::OkStatus();
+  }
   Announce(context->env, context->account(), updated->change);
   for (size_t i = 0; i < ids.size(); ++i) {
     if (updated->results[i].ok()) {
@@ -200,7 +220,12 @@ base::Task<absl::Status> RunDestroys(CallContext* context, const std::vector<std
       [account = context->account(), &emails, now = context->env->clock->Now()](db::Connection& c) {
         return store::DestroyJmapEmails(c, account, emails, now);
       });
-  if (!destroyed.ok()) co_return destroyed.status();
+  if (!destroyed.ok() && !response->changed_any()) co_return destroyed.status();
+  if (!destroyed.ok()) {
+    const jmap::SetError error = ServerSetError(*context, destroyed.status());
+    for (const std::string& id : ids) response->NotDestroyed(id, error);
+    co_return absl::OkStatus();
+  }
   Announce(context->env, context->account(), destroyed->change);
   for (size_t i = 0; i < ids.size(); ++i) {
     if (destroyed->results[i].ok()) {
@@ -272,7 +297,7 @@ base::Task<absl::Status> FeedPieces(CallContext* context, const std::vector<jmap
     if (piece.blob_id.empty()) {
       fed = co_await writer->Feed(piece.text);
     } else {
-      fed = co_await FeedBlob(context, piece.blob_id, true, writer);
+      fed = co_await FeedBlob(context, piece.blob_id, !piece.as_it_is, writer);
     }
     if (!fed.ok()) co_return fed;
   }
@@ -404,6 +429,17 @@ base::Task<void> RunCreations(CallContext* context, const json::object* creation
   }
 }
 
+// After a change. The old state when nobody can tell: the client asks for changes since then.
+base::Task<std::string> NewState(CallContext* context, std::string old_state) {
+  auto state = co_await EmailState(context);
+  if (!state.ok()) {
+    obs::Log(obs::Level::kWarning, "state not known",
+             {{"trace", context->trace}, {"error", state.status()}});
+    co_return old_state;
+  }
+  co_return *std::move(state);
+}
+
 }  // namespace
 
 base::Task<absl::StatusOr<std::string>> EmailState(CallContext* context) {
@@ -434,9 +470,8 @@ base::Task<jmap::Result> EmailSet(CallContext* context, json::object arguments) 
   if (set.update != nullptr) status = co_await RunUpdates(context, set.update, &response);
   if (status.ok()) status = co_await RunDestroys(context, &set.destroy, &response);
   if (!status.ok()) co_return ServerError(*context, status);
-  auto new_state = co_await EmailState(context);
-  if (!new_state.ok()) co_return ServerError(*context, new_state.status());
-  co_return std::move(response).Finish(context->account_id, *old_state, *new_state);
+  const std::string new_state = co_await NewState(context, *old_state);
+  co_return std::move(response).Finish(context->account_id, *old_state, new_state);
 }
 
 base::Task<jmap::Result> EmailImport(CallContext* context, json::object arguments) {
@@ -456,9 +491,8 @@ base::Task<jmap::Result> EmailImport(CallContext* context, json::object argument
   }
   jmap::SetResponse response;
   co_await RunCreations(context, emails, ImportOne, &response);
-  auto new_state = co_await EmailState(context);
-  if (!new_state.ok()) co_return ServerError(*context, new_state.status());
-  json::object answer = std::move(response).Finish(context->account_id, *old_state, *new_state);
+  const std::string new_state = co_await NewState(context, *old_state);
+  json::object answer = std::move(response).Finish(context->account_id, *old_state, new_state);
   // §4.8: an import has no updates and no destroys.
   for (const char* name : {"updated", "destroyed", "notUpdated", "notDestroyed"}) {
     answer.erase(name);

@@ -4,9 +4,11 @@
 #include <utility>
 
 #include "libs/base/ascii.h"
+#include "libs/base/status.h"
 #include "libs/jmap/id.h"
 #include "libs/obs/log.h"
-#include "libs/store/jmap_email.h"
+#include "libs/store/credentials.h"
+#include "libs/store/web_session.h"
 
 namespace godwit::webmail_api {
 namespace {
@@ -46,7 +48,7 @@ jmap::TypeStates ParseEventId(std::string_view id) {
 EventStream::EventStream(Environment* environment, const User& user, jmap::EventRequest request,
                          std::string last_event_id)
     : env_(environment),
-      account_id_number_(user.account),
+      user_(user),
       account_id_(jmap::FormatId(jmap::IdType::kAccount, store::ToInt(user.account))),
       request_(std::move(request)),
       last_event_id_(std::move(last_event_id)),
@@ -83,25 +85,49 @@ base::Task<absl::Status> EventStream::Begin() {
     // The slow poll tells, later.
     obs::Log(obs::Level::kWarning, "account not watched", {{"error", watched}});
   }
+  auto ended = co_await EndedMeanwhile();
+  if (!ended.ok()) co_return ended.status();
+  if (*ended) {
+    End();
+    co_return absl::OkStatus();
+  }
   if (!last_event_id_.empty()) {
     told_ = ParseEventId(last_event_id_);
     changed_ = true;
     co_return absl::OkStatus();
   }
-  absl::StatusOr<store::JmapStates> states =
-      co_await env_->database->Run([account = account_id_number_](db::Connection& c) {
-        return store::GetJmapStates(c, account);
-      });
+  auto states = co_await ReadStates();
   if (!states.ok()) co_return states.status();
   told_ = StatesOf(*states);
   co_return absl::OkStatus();
 }
 
-base::Task<absl::StatusOr<std::string>> EventStream::Collect() {
+base::Task<absl::StatusOr<bool>> EventStream::EndedMeanwhile() {
+  if (env_->presence->directory_seen() == user_.directory_seen) co_return false;
+  const store::LoginRef login{user_.account, user_.credential};
+  absl::StatusOr<std::vector<store::LoginRef>> ended = co_await env_->database->Run(
+      [login](db::Connection& c) { return store::EndedLogins(c, {login}); });
+  if (!ended.ok()) co_return ended.status();
+  co_return !ended->empty();
+}
+
+base::Task<absl::StatusOr<store::JmapStates>> EventStream::ReadStates() {
   absl::StatusOr<store::JmapStates> states =
-      co_await env_->database->Run([account = account_id_number_](db::Connection& c) {
-        return store::GetJmapStates(c, account);
+      co_await env_->database->Run([user = user_, now = env_->clock->Now()](
+                                       db::Connection& c) -> absl::StatusOr<store::JmapStates> {
+        // Logging out tells nobody: a stream of the page looks whether it is still logged in.
+        if (!user.token_hash.empty()) {
+          GODWIT_ASSIGN_OR_RETURN(auto session,
+                                  store::FindWebSession(c, user.account, user.token_hash, now));
+          if (!session) return base::NotFound("logged out");
+        }
+        return store::GetJmapStates(c, user.account);
       });
+  co_return states;
+}
+
+base::Task<absl::StatusOr<std::string>> EventStream::Collect() {
+  auto states = co_await ReadStates();
   if (!states.ok()) co_return states.status();
   const jmap::TypeStates now = StatesOf(*states);
   jmap::TypeStates changed;

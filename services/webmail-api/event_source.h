@@ -5,8 +5,8 @@
 // It holds its account in the registry of gateways, as an IDLE session of imap-gateway does: a hint
 // wakes it, it reads the states from the store and tells those that differ from what it told last.
 // An event's id is all of them, so that a client that comes back with Last-Event-ID hears at once
-// what it missed. It ends when the client goes, the account is locked, the process drains, or after
-// the configured time; the client then begins another.
+// what it missed. It ends when the client goes, the account is locked, the login of the page is
+// over, the process drains, or after the configured time; the client then begins another.
 
 #include <map>
 #include <memory>
@@ -18,6 +18,7 @@
 #include "libs/net/http.h"
 #include "libs/net/reactor.h"
 #include "libs/store/ids.h"
+#include "libs/store/jmap_email.h"
 #include "services/webmail-api/auth.h"
 #include "services/webmail-api/settings.h"
 
@@ -40,11 +41,15 @@ class EventStream : public net::BodySource, public hint::Wakeable {
  private:
   void End();
   base::Task<absl::Status> Begin();
+  // Whether the login is one that ended before we joined the registry (hint::Presence).
+  base::Task<absl::StatusOr<bool>> EndedMeanwhile();
+  // The states now. NotFound when the login of the page has ended.
+  base::Task<absl::StatusOr<store::JmapStates>> ReadStates();
   // The event for what has changed; "" when nothing has that was asked for.
   base::Task<absl::StatusOr<std::string>> Collect();
 
   Environment* const env_;
-  const store::AccountId account_id_number_;
+  const User user_;
   const std::string account_id_;
   const jmap::EventRequest request_;
   const std::string last_event_id_;

@@ -38,14 +38,19 @@ jmap::MailboxInfo InfoOf(const store::Mailbox& mailbox) {
   return info;
 }
 
-absl::StatusOr<Listed> ListAll(db::Connection& c, store::AccountId account, bool threads) {
-  GODWIT_ASSIGN_OR_RETURN(auto list, store::ListMailboxes(c, account));
+Listed ListedOf(const store::MailboxList& list) {
   Listed listed;
   listed.state = list.mailbox_modseq;
   for (const store::Mailbox& mailbox : list.mailboxes) {
     listed.infos.push_back(InfoOf(mailbox));
     listed.by_id[store::ToInt(mailbox.id)] = mailbox;
   }
+  return listed;
+}
+
+absl::StatusOr<Listed> ListAll(db::Connection& c, store::AccountId account, bool threads) {
+  GODWIT_ASSIGN_OR_RETURN(auto list, store::ListMailboxes(c, account));
+  Listed listed = ListedOf(list);
   if (!threads) return listed;
   GODWIT_ASSIGN_OR_RETURN(auto counts, store::CountMailboxThreads(c, account));
   for (const store::MailboxThreads& count : counts) {
@@ -83,11 +88,15 @@ jmap::SetError Invalid(std::string_view property, std::string_view why) {
 }
 
 // What Mailbox/set does, mailbox by mailbox; runs on a database thread.
+//
+// Each mailbox is judged and changed in one transaction that begins with the lock of the account:
+// an email that came meanwhile keeps its mailbox, and a path is that of the mailbox that was meant.
 class MailboxSetter {
  public:
-  MailboxSetter(db::Connection& c, CallContext* context, Listed* listed,
+  // `state`: what was told as the old state.
+  MailboxSetter(db::Connection& c, CallContext* context, store::Modseq state,
                 jmap::SetResponse* response, absl::Time now)
-      : c_(c), context_(context), listed_(listed), response_(response), now_(now) {}
+      : c_(c), context_(context), response_(response), now_(now), state_(state) {}
 
   void Create(const json::object& creations) {
     // A mailbox may lie below one that stands behind it: again, as long as one more is made.
@@ -136,6 +145,9 @@ class MailboxSetter {
   }
 
   const store::Change& change() const { return change_; }
+  // The state after our changes, up to the first that somebody else made in between: from there on
+  // the client has to ask for changes.
+  store::Modseq state() const { return state_; }
   // Deleted, with entries left that go step by step.
   const std::vector<store::MailboxId>& doomed() const { return doomed_; }
 
@@ -150,8 +162,8 @@ class MailboxSetter {
   const store::Mailbox* FindById(std::string_view id) const {
     const auto resolved = context_->Resolve(id);
     const auto number = resolved ? jmap::ParseId(jmap::IdType::kMailbox, *resolved) : std::nullopt;
-    const auto found = number ? listed_->by_id.find(*number) : listed_->by_id.end();
-    return found == listed_->by_id.end() ? nullptr : &found->second;
+    const auto found = number ? listed_.by_id.find(*number) : listed_.by_id.end();
+    return found == listed_.by_id.end() ? nullptr : &found->second;
   }
 
   // The path of a mailbox of this name below `parent` ("" for the top level).
@@ -162,13 +174,27 @@ class MailboxSetter {
     return mailbox->path + "/" + std::string(name);
   }
 
-  void Refresh() {
-    auto again = ListAll(c_, context_->account(), false);
-    if (again.ok()) *listed_ = *std::move(again);
+  using Judged = absl::StatusOr<std::optional<jmap::SetError>>;
+
+  // `work` judges by listed_ and makes its changes by c_, or says why not before any of them.
+  template <typename Work>
+  std::optional<jmap::SetError> Run(Work work) {
+    const Judged judged = db::RunTransaction(c_, [&](db::Connection& c) -> Judged {
+      last_ = store::Change();
+      GODWIT_ASSIGN_OR_RETURN(auto list, store::LockMailboxes(c, context_->account()));
+      listed_ = ListedOf(list);
+      return work();
+    });
+    if (!judged.ok()) return ErrorOf(judged.status());
+    if (*judged || last_.modseq == 0) return *judged;
+    foreign_ = foreign_ || listed_.state != state_;
+    if (!foreign_) state_ = last_.modseq;
+    change_ = last_;
+    return std::nullopt;
   }
 
   void Note(const store::Change& change) {
-    if (change.modseq != 0) change_ = change;
+    if (change.modseq != 0) last_ = change;
   }
 
   jmap::SetError ErrorOf(const absl::Status& status) const {
@@ -185,116 +211,125 @@ class MailboxSetter {
                                   : jmap::ReadMailboxChange(*object);
     if (auto* error = std::get_if<jmap::SetError>(&read)) return response_->NotCreated(key, *error);
     const auto& wanted = std::get<jmap::MailboxChangeRequest>(read);
-    if (!wanted.name || !IsMailboxName(*wanted.name)) {
-      return response_->NotCreated(key, Invalid("name", "not a name"));
-    }
+    jmap::MailboxInfo info;
+    const auto error = Run([&] { return Make(wanted, &info); });
+    if (error) return response_->NotCreated(key, *error);
+    context_->created[key] = jmap::FormatId(jmap::IdType::kMailbox, info.id);
+    response_->Created(
+        key, jmap::Select(jmap::MailboxToJson(info),
+                          std::vector<std::string>{"sortOrder", "totalEmails", "unreadEmails",
+                                                   "totalThreads", "unreadThreads", "myRights"}));
+  }
+
+  Judged Make(const jmap::MailboxChangeRequest& wanted, jmap::MailboxInfo* info) {
+    if (!wanted.name || !IsMailboxName(*wanted.name)) return Invalid("name", "not a name");
     const auto path = PathBelow(wanted.parent.value_or(""), *wanted.name);
-    if (!path) return response_->NotCreated(key, Invalid("parentId", "no such mailbox"));
-    const std::string role_name = wanted.role.value_or("");
-    const store::Role role = store::RoleFromName(role_name);
-    if (!role_name.empty() && (role == store::Role::kNone || RoleTaken(role))) {
-      return response_->NotCreated(key, Invalid("role", "not a role, or taken"));
+    if (!path) return Invalid("parentId", "no such mailbox");
+    info->role = wanted.role.value_or("");
+    const store::Role role = store::RoleFromName(info->role);
+    if (!info->role.empty() && (role == store::Role::kNone || RoleTaken(role))) {
+      return Invalid("role", "not a role, or taken");
     }
-    auto made = store::CreateMailbox(c_, context_->account(), *path, role, now_);
-    if (!made.ok()) return response_->NotCreated(key, ErrorOf(made.status()));
-    Note(made->change);
-    if (wanted.subscribed.value_or(false)) {
-      auto subscribed = store::SetSubscribed(c_, context_->account(), *path, true, now_);
-      if (subscribed.ok()) Note(*subscribed);
-    }
-    Refresh();
-    const std::string id = jmap::FormatId(jmap::IdType::kMailbox, store::ToInt(made->mailbox));
-    context_->created[key] = id;
-    const store::Mailbox* mailbox = FindById(id);
-    json::object answer = {{"id", id}};
-    if (mailbox != nullptr) {
-      answer = jmap::Select(jmap::MailboxToJson(InfoOf(*mailbox)),
-                            std::vector<std::string>{"sortOrder", "totalEmails", "unreadEmails",
-                                                     "totalThreads", "unreadThreads", "myRights"});
-    }
-    response_->Created(key, std::move(answer));
+    GODWIT_ASSIGN_OR_RETURN(auto made,
+                            store::CreateMailbox(c_, context_->account(), *path, role, now_));
+    Note(made.change);
+    info->id = store::ToInt(made.mailbox);
+    if (!wanted.subscribed.value_or(false)) return std::nullopt;
+    GODWIT_RETURN_IF_ERROR(Subscribe(*path, true));
+    return std::nullopt;
+  }
+
+  absl::Status Subscribe(const std::string& path, bool subscribed) {
+    GODWIT_ASSIGN_OR_RETURN(auto change,
+                            store::SetSubscribed(c_, context_->account(), path, subscribed, now_));
+    Note(change);
+    return absl::OkStatus();
   }
 
   bool RoleTaken(store::Role role) const {
-    return std::any_of(listed_->by_id.begin(), listed_->by_id.end(),
+    return std::any_of(listed_.by_id.begin(), listed_.by_id.end(),
                        [&](const auto& entry) { return entry.second.role == role; });
   }
 
   std::optional<jmap::SetError> UpdateOne(std::string_view id, const json::object& patch) {
-    const store::Mailbox* found = FindById(id);
-    if (found == nullptr) return jmap::SetError{"notFound"};
-    const store::Mailbox mailbox = *found;
     auto read = jmap::ReadMailboxChange(patch);
     if (auto* error = std::get_if<jmap::SetError>(&read)) return *error;
     const auto& wanted = std::get<jmap::MailboxChangeRequest>(read);
-    if (wanted.role && *wanted.role != store::RoleName(mailbox.role)) {
+    return Run([&] { return Change(id, wanted); });
+  }
+
+  Judged Change(std::string_view id, const jmap::MailboxChangeRequest& wanted) {
+    const store::Mailbox* mailbox = FindById(id);
+    if (mailbox == nullptr) return jmap::SetError{"notFound"};
+    if (wanted.role && *wanted.role != store::RoleName(mailbox->role)) {
       return Invalid("role", "a role stays with its mailbox");
     }
-    std::string path = mailbox.path;
+    std::string path = mailbox->path;
     if (wanted.name || wanted.parent) {
-      const std::string name = wanted.name.value_or(mailbox.name);
+      const std::string name = wanted.name.value_or(mailbox->name);
       if (!IsMailboxName(name)) return Invalid("name", "not a name");
-      std::string parent = wanted.parent.value_or(
-          mailbox.parent == store::MailboxId::kNone
+      const std::string parent = wanted.parent.value_or(
+          mailbox->parent == store::MailboxId::kNone
               ? ""
-              : jmap::FormatId(jmap::IdType::kMailbox, store::ToInt(mailbox.parent)));
+              : jmap::FormatId(jmap::IdType::kMailbox, store::ToInt(mailbox->parent)));
       const auto to = PathBelow(parent, name);
       if (!to) return Invalid("parentId", "no such mailbox");
-      if (*to != path) {
-        // RFC 9051 §6.3.6: renaming INBOX would move its messages away.
-        if (mailbox.role == store::Role::kInbox) return jmap::SetError{"forbidden"};
-        auto renamed = store::RenameMailbox(c_, context_->account(), path, *to, now_);
-        if (absl::IsFailedPrecondition(renamed.status())) {
-          return Invalid("parentId", "below itself");
-        }
-        if (!renamed.ok()) return ErrorOf(renamed.status());
-        Note(renamed->change);
-        path = *to;
-        if (mailbox.subscribed) Resubscribe(mailbox.path, path);
-      }
+      if (to->starts_with(path + "/")) return Invalid("parentId", "below itself");
+      // RFC 9051 §6.3.6: renaming INBOX would move its messages away.
+      if (*to != path && mailbox->role == store::Role::kInbox) return jmap::SetError{"forbidden"};
+      path = *to;
     }
-    if (wanted.subscribed && *wanted.subscribed != mailbox.subscribed) {
-      auto done = store::SetSubscribed(c_, context_->account(), path, *wanted.subscribed, now_);
-      if (!done.ok()) return ErrorOf(done.status());
-      Note(*done);
+    if (path != mailbox->path) GODWIT_RETURN_IF_ERROR(Rename(*mailbox, path));
+    if (wanted.subscribed && *wanted.subscribed != mailbox->subscribed) {
+      GODWIT_RETURN_IF_ERROR(Subscribe(path, *wanted.subscribed));
     }
-    Refresh();
     return std::nullopt;
   }
 
   // Subscriptions are by name (RFC 9051 §6.3.7); here they belong to the mailbox.
-  void Resubscribe(const std::string& from, const std::string& to) {
-    auto off = store::SetSubscribed(c_, context_->account(), from, false, now_);
-    if (off.ok()) Note(*off);
-    auto on = store::SetSubscribed(c_, context_->account(), to, true, now_);
-    if (on.ok()) Note(*on);
+  absl::Status Rename(const store::Mailbox& mailbox, const std::string& path) {
+    GODWIT_ASSIGN_OR_RETURN(
+        auto renamed, store::RenameMailbox(c_, context_->account(), mailbox.path, path, now_));
+    Note(renamed.change);
+    if (!mailbox.subscribed) return absl::OkStatus();
+    GODWIT_RETURN_IF_ERROR(Subscribe(mailbox.path, false));
+    return Subscribe(path, true);
   }
 
   std::optional<jmap::SetError> DestroyOne(std::string_view id, bool remove_emails) {
-    const store::Mailbox* found = FindById(id);
-    if (found == nullptr) return jmap::SetError{"notFound"};
-    const store::Mailbox mailbox = *found;
-    if (mailbox.role == store::Role::kInbox) return jmap::SetError{"forbidden"};
-    for (const auto& [number, other] : listed_->by_id) {
-      if (other.parent == mailbox.id) return jmap::SetError{"mailboxHasChild"};
+    store::MailboxId doomed = store::MailboxId::kNone;
+    auto error = Run([&] { return Remove(id, remove_emails, &doomed); });
+    if (!error && doomed != store::MailboxId::kNone) doomed_.push_back(doomed);
+    return error;
+  }
+
+  Judged Remove(std::string_view id, bool remove_emails, store::MailboxId* doomed) {
+    const store::Mailbox* mailbox = FindById(id);
+    if (mailbox == nullptr) return jmap::SetError{"notFound"};
+    if (mailbox->role == store::Role::kInbox) return jmap::SetError{"forbidden"};
+    for (const auto& [number, other] : listed_.by_id) {
+      if (other.parent == mailbox->id) return jmap::SetError{"mailboxHasChild"};
     }
-    if (!remove_emails && mailbox.total > mailbox.deleted) {
+    // RFC 8621 §2.5.
+    if (!remove_emails && mailbox->total > mailbox->deleted) {
       return jmap::SetError{"mailboxHasEmail"};
     }
-    auto gone = store::DeleteMailbox(c_, context_->account(), mailbox.path, now_);
-    if (!gone.ok()) return ErrorOf(gone.status());
-    Note(gone->change);
-    if (gone->doomed != store::MailboxId::kNone) doomed_.push_back(gone->doomed);
-    Refresh();
+    GODWIT_ASSIGN_OR_RETURN(auto gone,
+                            store::DeleteMailbox(c_, context_->account(), mailbox->path, now_));
+    Note(gone.change);
+    *doomed = gone.doomed;
     return std::nullopt;
   }
 
   db::Connection& c_;
   CallContext* context_;
-  Listed* listed_;
   jmap::SetResponse* response_;
   const absl::Time now_;
+  Listed listed_;       // in the transaction under way
+  store::Change last_;  // of it
   store::Change change_;
+  store::Modseq state_;
+  bool foreign_ = false;
   std::vector<store::MailboxId> doomed_;
 };
 
@@ -340,9 +375,11 @@ base::Task<jmap::Result> MailboxGet(CallContext* context, json::object arguments
     by_id[jmap::FormatId(jmap::IdType::kMailbox, info.id)] = &info;
     if (!get.ids) list.push_back(jmap::Select(jmap::MailboxToJson(info), get.properties));
   }
-  for (const std::string& id : get.ids.value_or(std::vector<std::string>())) {
-    const auto resolved = context->Resolve(id);
-    const auto found = resolved ? by_id.find(*resolved) : by_id.end();
+  std::vector<std::string> ids = get.ids.value_or(std::vector<std::string>());
+  for (std::string& id : ids) id = context->Resolve(id).value_or(id);
+  jmap::DropRepeated(&ids);
+  for (const std::string& id : ids) {
+    const auto found = by_id.find(id);
     if (found == by_id.end()) {
       not_found.emplace_back(id);
     } else {
@@ -409,21 +446,22 @@ base::Task<jmap::Result> MailboxSet(CallContext* context, json::object arguments
   const absl::Time now = context->env->clock->Now();
   // This coroutine waits for the job, so what it points to lives.
   std::vector<store::MailboxId> doomed;
+  store::Modseq state = listed->state;
   absl::StatusOr<store::Change> changed = co_await context->env->database->Run(
-      [&listed, &response, &set, &doomed, context, now,
+      [&response, &set, &doomed, &state, context, now,
        remove_emails](db::Connection& c) -> absl::StatusOr<store::Change> {
-        MailboxSetter setter(c, context, &*listed, &response, now);
+        MailboxSetter setter(c, context, state, &response, now);
         if (set.create != nullptr) setter.Create(*set.create);
         if (set.update != nullptr) setter.Update(*set.update);
         setter.Destroy(set.destroy, remove_emails);
         doomed = setter.doomed();
+        state = setter.state();
         return setter.change();
       });
   if (!changed.ok()) co_return ServerError(*context, changed.status());
   Announce(context->env, context->account(), *changed);
   co_await Purge(context, std::move(doomed));
-  co_return std::move(response).Finish(context->account_id, old_state,
-                                       jmap::FormatState(listed->state));
+  co_return std::move(response).Finish(context->account_id, old_state, jmap::FormatState(state));
 }
 
 }  // namespace godwit::webmail_api

@@ -88,8 +88,23 @@ base::Task<absl::StatusOr<store::Delivered>> MessageWriter::Commit(Placement pla
   Announce(env_, account_, delivered.change);
   placement.mailboxes.erase(placement.mailboxes.begin());
   absl::Status added = co_await AddMailboxes(&delivered, std::move(placement.mailboxes));
-  if (!added.ok()) co_return added;
-  co_return delivered;
+  if (added.ok()) co_return delivered;
+  // All of it or nothing: the client would correct the mailboxes and have it twice.
+  absl::Status undone = co_await Remove(delivered.email);
+  // It lies in the first mailbox, which is less wrong than an error.
+  if (!undone.ok()) co_return delivered;
+  if (absl::IsInvalidArgument(added)) co_return base::NotFound(base::Message(added));
+  co_return added;
+}
+
+base::Task<absl::Status> MessageWriter::Remove(store::EmailId email) {
+  absl::StatusOr<store::JmapUpdated> removed = co_await env_->database->Run(
+      [account = account_, email, now = env_->clock->Now()](db::Connection& c) {
+        return store::DestroyJmapEmails(c, account, std::span(&email, 1), now);
+      });
+  if (!removed.ok()) co_return removed.status();
+  Announce(env_, account_, removed->change);
+  co_return removed->results.front();
 }
 
 base::Task<absl::Status> MessageWriter::AddMailboxes(const store::Delivered* delivered,

@@ -36,7 +36,8 @@ class MessageWriter {
   base::Task<absl::Status> Feed(std::string_view bytes);
   // Octets fed, line ends mended.
   uint64_t size() const { return message_.size(); }
-  // Stores it. NotFound when a mailbox is gone, ResourceExhausted over quota.
+  // Stores it, in all mailboxes or in none. NotFound when a mailbox is gone, ResourceExhausted over
+  // quota.
   base::Task<absl::StatusOr<store::Delivered>> Commit(Placement placement);
   // Gives up what was staged; once, at the end, whatever happened.
   base::Task<void> End();
@@ -46,6 +47,7 @@ class MessageWriter {
   base::Task<absl::Status> Stage(std::string chunk);
   base::Task<absl::Status> AddMailboxes(const store::Delivered* delivered,
                                         std::vector<store::MailboxId> mailboxes);
+  base::Task<absl::Status> Remove(store::EmailId email);
 
   Environment* const env_;
   const store::AccountId account_;

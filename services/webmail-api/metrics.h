@@ -20,11 +20,13 @@ struct Metrics {
                               obs::kSeconds};
   obs::CounterFamily logins{"godwit_webmail_api_logins_total",
                             "Passwords by how their check ended.",
-                            {{"outcome", {"success", "failure", "unavailable"}}}};
+                            {{"outcome", {"success", "failure", "limited", "unavailable"}}}};
   obs::CounterFamily submissions{"godwit_webmail_api_submissions_total",
                                  "Messages that were to be sent.",
-                                 {{"outcome", {"queued", "refused", "failed"}}}};
+                                 {{"outcome", {"queued", "refused", "limited", "failed"}}}};
   obs::Gauge connections{"godwit_webmail_api_connections", "Open connections."};
+  obs::Counter refused_connections{"godwit_webmail_api_refused_connections_total",
+                                   "Connections of an address that had too many."};
   obs::Gauge event_streams{"godwit_webmail_api_event_streams", "Open event streams."};
   obs::Gauge accounts{"godwit_webmail_api_watched_accounts", "Accounts that are watched."};
   obs::Counter hints{"godwit_webmail_api_hints_total", "Changes of accounts we were told of."};

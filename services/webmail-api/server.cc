@@ -2,6 +2,7 @@
 
 #include <grpcpp/impl/service_type.h>
 
+#include <algorithm>
 #include <utility>
 
 #include "absl/time/clock.h"
@@ -15,6 +16,7 @@
 #include "libs/store/credentials.h"
 #include "libs/store/migrate.h"
 #include "libs/store/web_session.h"
+#include "services/webmail-api/auth.h"
 
 namespace godwit::webmail_api {
 namespace {
@@ -52,6 +54,7 @@ absl::Status Server::Start() {
   environment_.registry = &registry_;
   environment_.presence = presence_.get();
   environment_.sender = sender_.get();
+  environment_.daily_limits = daily_limits_.get();
   environment_.clock = context_->clock;
   environment_.random = base::RandomSource::System();
   environment_.metrics = &metrics_;
@@ -107,6 +110,10 @@ absl::Status Server::OpenSender() {
   options.queue.tls = options.signer.tls;
   options.queue_deadline = runtime::ToDuration(config_.delivery_queue().deadline());
   GODWIT_ASSIGN_OR_RETURN(sender_, outgoing::Sender::Create(std::move(options)));
+  daily_limits_ = std::make_unique<outgoing::DailyLimits>(
+      outgoing::DailyLimits::Options{.messages = config_.daily().messages(),
+                                     .recipients = config_.daily().recipients()},
+      context_->clock);
   return absl::OkStatus();
 }
 
@@ -138,9 +145,10 @@ absl::Status Server::StartRpc() {
 }
 
 absl::Status Server::StartListener(const config::v1::Listener& config) {
+  const uint32_t share = std::max(
+      1u, config_.limits().connections() / static_cast<uint32_t>(config_.listeners_size()));
   GODWIT_ASSIGN_OR_RETURN(net::ListenOptions options,
-                          runtime::MakeListenOptions(config, config_.limits().connections(),
-                                                     environment_.tls != nullptr));
+                          runtime::MakeListenOptions(config, share, environment_.tls != nullptr));
   const bool implicit_tls = config.implicit_tls();
   GODWIT_ASSIGN_OR_RETURN(
       std::unique_ptr<net::Listener> listener,
@@ -157,7 +165,29 @@ absl::Status Server::StartListener(const config::v1::Listener& config) {
   return absl::OkStatus();
 }
 
+bool Server::Admit(const std::string& client) {
+  const uint32_t most = environment_.settings.connections_per_address;
+  if (most == 0) return true;
+  std::lock_guard lock(mutex_);
+  uint32_t& open = clients_[client];
+  if (open >= most) return false;
+  ++open;
+  return true;
+}
+
+void Server::Leave(const std::string& client) {
+  if (environment_.settings.connections_per_address == 0) return;
+  std::lock_guard lock(mutex_);
+  const auto found = clients_.find(client);
+  if (--found->second == 0) clients_.erase(found);
+}
+
 base::Task<void> Server::Serve(std::unique_ptr<net::Stream> stream, bool implicit_tls) {
+  const std::string client = ClientKey(stream->peer().address);
+  if (!Admit(client)) {
+    metrics_.refused_connections.Add();
+    co_return;
+  }
   metrics_.connections.Add(1);
   ++connections_;
   stream->set_write_timeout(environment_.settings.write_timeout);
@@ -171,6 +201,7 @@ base::Task<void> Server::Serve(std::unique_ptr<net::Stream> stream, bool implici
   }
   --connections_;
   metrics_.connections.Add(-1);
+  Leave(client);
 }
 
 // Sessions and uploads that have expired.
@@ -198,6 +229,14 @@ Settings Server::MakeSettings() const {
   settings.uploads_size = limits.uploads_size();
   settings.event_streams = limits.event_streams();
   settings.recipients = limits.recipients();
+  settings.senders.alias_members =
+      config_.policy().alias_senders() == config::v1::ALIAS_SENDERS_MEMBERS;
+  settings.senders.catch_all =
+      config_.policy().catch_all_senders() != config::v1::CATCH_ALL_SENDERS_NOBODY;
+  settings.downloads = limits.downloads();
+  settings.connections_per_address = limits.connections_per_address();
+  settings.failed_logins.amount = config_.login().failures_per_address();
+  settings.failed_logins.period = runtime::ToDuration(config_.login().failure_period());
   settings.concurrent_checks = config_.login().concurrent_checks();
   settings.http.idle_timeout = runtime::ToDuration(config_.timeouts().idle());
   settings.http.message_timeout = runtime::ToDuration(config_.timeouts().request());
@@ -235,6 +274,7 @@ void Server::Drain(absl::Duration grace) {
   if (presence_ != nullptr) {
     reactors_->at(0)->RunUntilDone(presence_->Unregister()).IgnoreError();
   }
+  if (hints_ != nullptr) reactors_->at(0)->RunUntilDone(hints_->Finish());
   reactors_->Stop();
   hints_.reset();
   deliverer_.reset();

@@ -4,9 +4,13 @@
 // the configuration.
 
 #include <atomic>
+#include <cstdint>
 #include <memory>
+#include <mutex>
+#include <string>
 #include <vector>
 
+#include "absl/container/flat_hash_map.h"
 #include "absl/status/status.h"
 #include "libs/certificates/keeper.h"
 #include "libs/db/pool.h"
@@ -16,6 +20,7 @@
 #include "libs/net/certificate_watch.h"
 #include "libs/net/listener.h"
 #include "libs/net/reactor.h"
+#include "libs/outgoing/daily_limits.h"
 #include "libs/outgoing/sender.h"
 #include "libs/rpc/server.h"
 #include "libs/runtime/service_main.h"
@@ -51,6 +56,9 @@ class Server : public runtime::Service {
   absl::Status StartListener(const config::v1::Listener& config);
   Settings MakeSettings() const;
   base::Task<void> Serve(std::unique_ptr<net::Stream> stream, bool implicit_tls);
+  // One more connection of this client; false when it has as many as it may.
+  bool Admit(const std::string& client);
+  void Leave(const std::string& client);
   base::Task<void> Sweep();
 
   const Config config_;
@@ -65,12 +73,15 @@ class Server : public runtime::Service {
   std::unique_ptr<hint::HintSender> hints_;
   std::unique_ptr<hint::Presence> presence_;
   std::unique_ptr<outgoing::Sender> sender_;
+  std::unique_ptr<outgoing::DailyLimits> daily_limits_;
   std::unique_ptr<grpc::Service> service_;
   std::unique_ptr<rpc::Server> rpc_;
   Environment environment_;
   std::unique_ptr<Web> web_;
   std::vector<std::unique_ptr<net::Listener>> listeners_;
   std::atomic<int64_t> connections_{0};
+  std::mutex mutex_;
+  absl::flat_hash_map<std::string, uint32_t> clients_;  // guarded by mutex_; by ClientKey()
   bool drained_ = false;
 };
 

@@ -9,6 +9,7 @@
 #include "absl/time/time.h"
 #include "libs/base/clock.h"
 #include "libs/base/random.h"
+#include "libs/base/rate_limiter.h"
 #include "libs/base/secret.h"
 #include "libs/db/pool.h"
 #include "libs/hint/hint_sender.h"
@@ -17,7 +18,9 @@
 #include "libs/jmap/request.h"
 #include "libs/net/http.h"
 #include "libs/net/tls_context.h"
+#include "libs/outgoing/daily_limits.h"
 #include "libs/outgoing/sender.h"
+#include "libs/outgoing/sender_policy.h"
 #include "libs/store/deliverer.h"
 #include "services/webmail-api/metrics.h"
 
@@ -32,7 +35,11 @@ struct Settings {
   uint64_t uploads_size = 250 << 20;
   uint32_t event_streams = 32;
   uint32_t recipients = 1000;
+  outgoing::SenderPolicy senders;
   uint32_t concurrent_checks = 32;
+  uint32_t downloads = 16;
+  uint32_t connections_per_address = 0;  // 0: no limit
+  base::RateLimiter::Options failed_logins;
   net::HttpLimits http;
   absl::Duration handshake_timeout = absl::Seconds(30);
   absl::Duration write_timeout = absl::Minutes(1);
@@ -54,6 +61,7 @@ struct Environment {
   hint::Registry* registry = nullptr;
   hint::Presence* presence = nullptr;
   outgoing::Sender* sender = nullptr;
+  outgoing::DailyLimits* daily_limits = nullptr;
   const base::Clock* clock = nullptr;
   base::RandomSource* random = nullptr;
   Metrics* metrics = nullptr;

@@ -5,6 +5,7 @@
 #include <map>
 #include <set>
 #include <utility>
+#include <variant>
 
 #include "libs/base/ascii.h"
 #include "libs/base/status.h"
@@ -14,7 +15,11 @@
 #include "libs/mime/header.h"
 #include "libs/mime/record.h"
 #include "libs/obs/log.h"
+#include "libs/outgoing/daily_limits.h"
+#include "libs/outgoing/message_header.h"
 #include "libs/outgoing/sender.h"
+#include "libs/outgoing/sender_policy.h"
+#include "libs/smtp/reply.h"
 #include "libs/store/admin.h"
 #include "libs/store/directory.h"
 #include "libs/store/jmap_blob.h"
@@ -71,8 +76,11 @@ struct Draft {
   store::JmapEmail email;
   mime::Summary summary;
   std::string header;
+  // As submission judges it; the reply says what is wrong with it.
+  std::variant<outgoing::HeaderFacts, smtp::Reply> read;
   std::vector<jmap::Identity> identities;
-  bool may_send_as = false;
+  std::vector<store::SenderRight> author_rights;      // to From and Sender
+  std::optional<store::SenderRight> mail_from_right;  // where the envelope says another sender
 };
 
 absl::StatusOr<Draft> ReadDraft(db::Connection& c, store::AccountId account, store::EmailId id,
@@ -86,13 +94,16 @@ absl::StatusOr<Draft> ReadDraft(db::Connection& c, store::AccountId account, sto
                           store::ReadHeaders(c, account, std::span(&draft.email.blob.blob, 1)));
   draft.header = std::move(headers.front());
   GODWIT_ASSIGN_OR_RETURN(draft.identities, Identities(c, account));
-  draft.may_send_as = true;
-  std::vector<std::string> authors = jmap::AuthorsOf(draft.summary.envelope);
-  if (request.mail_from) authors.push_back(*request.mail_from);
-  for (const std::string& author : authors) {
-    auto may = store::MaySendAs(c, account, author);
-    if (!may.ok() && !absl::IsInvalidArgument(may.status())) return may.status();
-    draft.may_send_as = draft.may_send_as && may.ok() && *may;
+  draft.read = outgoing::ReadHeader(draft.header, true);
+  if (const auto* facts = std::get_if<outgoing::HeaderFacts>(&draft.read)) {
+    for (const std::string& author : facts->authors) {
+      GODWIT_ASSIGN_OR_RETURN(auto right, store::FindSenderRight(c, account, author));
+      draft.author_rights.push_back(right);
+    }
+  }
+  if (request.mail_from) {
+    GODWIT_ASSIGN_OR_RETURN(draft.mail_from_right,
+                            store::FindSenderRight(c, account, *request.mail_from));
   }
   return draft;
 }
@@ -124,21 +135,40 @@ base::Task<absl::StatusOr<int64_t>> Send(outgoing::Sender* sender, outgoing::Mes
   co_return id;
 }
 
+// `forbidden`: the error that says that the account may not send as this one.
+std::optional<jmap::SetError> JudgeSender(const outgoing::SenderPolicy& policy,
+                                          store::SenderRight right, std::string_view forbidden) {
+  switch (policy.Judge(right)) {
+    case outgoing::SenderVerdict::kMay: return std::nullopt;
+    case outgoing::SenderVerdict::kNotNow:
+      return jmap::SetError{"serverFail", "the sender's domain is disabled"};
+    case outgoing::SenderVerdict::kMayNot: break;
+  }
+  return jmap::SetError{std::string(forbidden)};
+}
+
+std::optional<jmap::SetError> JudgeSenders(const Settings& settings, const Draft& draft) {
+  if (const auto* refused = std::get_if<smtp::Reply>(&draft.read)) {
+    return jmap::SetError{"invalidEmail", refused->lines.front()};
+  }
+  for (const store::SenderRight right : draft.author_rights) {
+    if (auto error = JudgeSender(settings.senders, right, "forbiddenFrom")) return error;
+  }
+  if (!draft.mail_from_right) return std::nullopt;
+  return JudgeSender(settings.senders, *draft.mail_from_right, "forbiddenMailFrom");
+}
+
 // RFC 8621 §7.5: what has to be right before anything is sent.
-std::optional<jmap::SetError> Judge(const Draft& draft, const jmap::SubmissionRequest& request,
-                                    const std::vector<std::string>& recipients, uint32_t max) {
+std::optional<jmap::SetError> Judge(const Settings& settings, const Draft& draft,
+                                    const jmap::SubmissionRequest& request,
+                                    const std::vector<std::string>& recipients) {
   const auto identity =
       std::find_if(draft.identities.begin(), draft.identities.end(),
                    [&](const jmap::Identity& each) { return each.id == request.identity_id; });
   if (identity == draft.identities.end()) return Invalid("identityId");
-  const auto authors = jmap::AuthorsOf(draft.summary.envelope);
-  // RFC 5322 §3.6.2; whose domain signs must be clear.
-  if (authors.size() != 1) {
-    return jmap::SetError{"invalidEmail", "one address in From, please", {"from"}};
-  }
-  if (!draft.may_send_as) return jmap::SetError{"forbiddenFrom"};
+  if (auto error = JudgeSenders(settings, draft)) return error;
   if (recipients.empty()) return jmap::SetError{"noRecipients"};
-  if (recipients.size() > max) return jmap::SetError{"tooManyRecipients"};
+  if (recipients.size() > settings.recipients) return jmap::SetError{"tooManyRecipients"};
   for (const std::string& recipient : recipients) {
     if (!jmap::IsSendable(recipient)) return jmap::SetError{"invalidRecipients", recipient};
   }
@@ -149,20 +179,25 @@ outgoing::Message MakeOutgoing(const CallContext& context, const Draft& draft,
                                const jmap::SubmissionRequest& request,
                                const std::vector<std::string>& recipients) {
   Environment* const env = context.env;
+  const absl::Time now = env->clock->Now();
+  const auto& facts = std::get<outgoing::HeaderFacts>(draft.read);
   outgoing::Message message;
   message.account = store::ToInt(context.account());
   message.user = context.user.address;
   message.client_address = context.client_address;
-  message.from_address = jmap::AuthorsOf(draft.summary.envelope).front();
+  message.from_address = facts.from;
   message.reverse_path = request.mail_from.value_or(message.from_address);
   message.idempotency_key = env->random->Bytes(16);
-  message.header =
-      jmap::OutgoingHeader(draft.header, {env->settings.hostname, context.trace, env->clock->Now(),
-                                          env->random->Token(26) + "@" + env->settings.hostname});
-  message.smtputf8 = draft.summary.needs_smtputf8 ||
+  // RFC 5321 §4.4 asks for a trace of each hop; the address of the writer is nobody's business.
+  mime::AppendField(&message.header, "Received",
+                    "by " + env->settings.hostname + " with HTTP id " + context.trace + "; " +
+                        mime::FormatDate(now));
+  message.header += outgoing::CompleteHeader(draft.header, facts, now, env->random->Token(26));
+  message.smtputf8 = draft.summary.needs_smtputf8 || !base::IsAscii(message.reverse_path) ||
                      std::any_of(recipients.begin(), recipients.end(),
                                  [](const std::string& each) { return !base::IsAscii(each); });
   message.body_8bit = draft.summary.body_8bit;
+  message.body_size = static_cast<uint64_t>(draft.email.blob.size - draft.email.blob.header_size);
   for (const std::string& each : recipients) message.recipients.push_back({.address = each});
   return message;
 }
@@ -173,12 +208,21 @@ jmap::SetError SendError(const CallContext& context, const absl::Status& status)
   switch (status.code()) {
     case absl::StatusCode::kPermissionDenied: return {"forbiddenToSend"};
     case absl::StatusCode::kInvalidArgument: return {"invalidEmail"};
+    case absl::StatusCode::kOutOfRange: return {"invalidEmail", "too large, or to too many"};
     case absl::StatusCode::kFailedPrecondition:
       return {"forbiddenToSend", "the domain of the author can not be signed for"};
     case absl::StatusCode::kResourceExhausted: return {"rateLimit"};
     default: break;
   }
   return {"serverFail", "try again later"};
+}
+
+jmap::SetError OverDailyLimit(const CallContext& context, std::string_view what) {
+  context.env->metrics->submissions.At({"limited"}).Add();
+  obs::Log(
+      obs::Level::kWarning, "account over its limit",
+      {{"trace", context.trace}, {"account", store::ToInt(context.account())}, {"what", what}});
+  return {"rateLimit", "you have sent too much for today, try again later"};
 }
 
 // It is in the queue whatever comes of this: an error would have the client send it again.
@@ -212,9 +256,14 @@ base::Task<std::optional<jmap::SetError>> SubmitOne(CallContext* context,
   if (!draft.ok()) co_return ServerSetError(*context, draft.status());
   std::vector<std::string> recipients =
       request.rcpt_to ? *request.rcpt_to : jmap::RecipientsOf(draft->summary.envelope);
-  if (auto error = Judge(*draft, request, recipients, env->settings.recipients)) {
+  if (auto error = Judge(env->settings, *draft, request, recipients)) {
     env->metrics->submissions.At({"refused"}).Add();
     co_return error;
+  }
+  const int64_t account = store::ToInt(context->account());
+  const auto count = static_cast<int64_t>(recipients.size());
+  if (const auto used_up = env->daily_limits->Take(account, count)) {
+    co_return OverDailyLimit(*context, *used_up);
   }
   outgoing::Message message = MakeOutgoing(*context, *draft, request, recipients);
   store::Submission submission;
@@ -229,7 +278,10 @@ base::Task<std::optional<jmap::SetError>> SubmitOne(CallContext* context,
     return std::make_unique<StoredBody>(env, account, blob);
   };
   auto queue_id = co_await Send(env->sender, std::move(message), body, context->trace);
-  if (!queue_id.ok()) co_return SendError(*context, queue_id.status());
+  if (!queue_id.ok()) {
+    env->daily_limits->GiveBack(account, count);
+    co_return SendError(*context, queue_id.status());
+  }
   env->metrics->submissions.At({"queued"}).Add();
   obs::Log(obs::Level::kInfo, "submitted",
            {{"trace", context->trace},
@@ -338,6 +390,8 @@ base::Task<jmap::Result> IdentityGet(CallContext* context, json::object argument
   if (auto error = TakeAccount(*context, &reader)) co_return *error;
   const jmap::GetArguments get = jmap::TakeGet(&reader);
   if (auto error = reader.Finish()) co_return *error;
+  const size_t count = get.ids ? get.ids->size() : 0;
+  if (auto error = jmap::TooMany(count, context->limits().max_objects_in_get)) co_return *error;
   absl::StatusOr<std::vector<jmap::Identity>> identities = co_await context->env->database->Run(
       [account = context->account()](db::Connection& c) { return Identities(c, account); });
   if (!identities.ok()) co_return ServerError(*context, identities.status());
@@ -372,6 +426,8 @@ base::Task<jmap::Result> SubmissionGet(CallContext* context, json::object argume
   if (auto error = TakeAccount(*context, &reader)) co_return *error;
   const jmap::GetArguments get = jmap::TakeGet(&reader);
   if (auto error = reader.Finish()) co_return *error;
+  const size_t count = get.ids ? get.ids->size() : 0;
+  if (auto error = jmap::TooMany(count, context->limits().max_objects_in_get)) co_return *error;
   auto all = co_await ListAll(context);
   if (!all.ok()) co_return ServerError(*context, all.status());
   std::map<std::string, json::object> by_id;

@@ -1,6 +1,7 @@
 #include "services/webmail-api/web.h"
 
 #include <algorithm>
+#include <array>
 #include <utility>
 
 #include "libs/base/ascii.h"
@@ -22,9 +23,11 @@ namespace json = jmap::json;
 
 // A login form, and whatever else is small.
 constexpr uint64_t kSmallBody = 16 * 1024;
-// A download of at most this is one piece, and the connection stays.
+// A download that has to be decoded is one piece up to this, and the connection stays.
 constexpr int64_t kWholeDownload = 1024 * 1024;
 constexpr size_t kTraceSize = 16;
+constexpr std::array<std::string_view, 4> kScriptTypes = {"javascript", "ecmascript", "jscript",
+                                                          "livescript"};
 
 // The page takes everything from here and nothing from elsewhere; it frames its own frame only.
 constexpr std::string_view kPagePolicy =
@@ -40,7 +43,7 @@ constexpr std::string_view kFramePolicy =
 // What a user was sent is never a page of ours.
 constexpr std::string_view kBlobPolicy = "default-src 'none'; sandbox; frame-ancestors 'none'";
 
-net::HttpResponse JsonResponse(int status, const json::value& value) {
+net::HttpResponse JsonResponse(int status, const json::object& value) {
   net::HttpResponse response;
   response.status = status;
   response.fields = {{"Content-Type", "application/json"}, {"Cache-Control", "no-store"}};
@@ -63,6 +66,14 @@ net::HttpResponse Plain(int status, std::string_view text) {
 net::HttpResponse ComeAgain() {
   net::HttpResponse response = Plain(503, "try again later\n");
   response.fields.push_back({"Retry-After", "5"});
+  return response;
+}
+
+// Nobody could tell whether the proof is right, or (RFC 6585 §4) too many were wrong.
+net::HttpResponse NotJudged(const absl::Status& why) {
+  if (!absl::IsResourceExhausted(why)) return ComeAgain();
+  net::HttpResponse response = Plain(429, "too many failed logins\n");
+  response.fields.push_back({"Retry-After", "60"});
   return response;
 }
 
@@ -141,12 +152,19 @@ std::string_view QueryOf(const net::HttpRequest& request) {
                                    : std::string_view(request.target).substr(mark + 1);
 }
 
+// What a browser would run for our page, which takes scripts from here.
+bool IsScript(std::string_view type) {
+  const std::string lower = base::Lower(type);
+  return std::any_of(kScriptTypes.begin(), kScriptTypes.end(),
+                     [&](std::string_view name) { return lower.find(name) != std::string::npos; });
+}
+
 // A media type that may stand in a field.
 std::string SafeType(const std::optional<std::string>& asked, const std::string& known) {
   const std::string& type = asked && !asked->empty() ? *asked : known;
   const auto parsed = mime::ParseMediaType(type);
-  if (!parsed || !base::IsAscii(type) || type.size() > 200) return "application/octet-stream";
-  return type;
+  const bool safe = parsed && base::IsAscii(type) && type.size() <= 200 && !IsScript(type);
+  return safe ? type : "application/octet-stream";
 }
 
 // RFC 6266: always a file to be kept, under a name that brings no path.
@@ -169,6 +187,30 @@ base::Task<absl::StatusOr<std::string>> ReadWhole(net::BodySource* source) {
     all += *piece;
   }
 }
+
+// A body that is there already.
+class OnePiece : public net::BodySource {
+ public:
+  explicit OnePiece(std::string octets) : octets_(std::move(octets)) {}
+  base::Task<absl::StatusOr<std::string>> Next() override { co_return std::exchange(octets_, {}); }
+
+ private:
+  std::string octets_;
+};
+
+// Gives its slot back with the source: when all is sent, or the client is gone.
+template <typename SlotType>
+class Counted : public net::BodySource {
+ public:
+  Counted(std::unique_ptr<SlotType> slot, std::unique_ptr<net::BodySource> source)
+      : slot_(std::move(slot)), source_(std::move(source)) {}
+  base::Task<absl::StatusOr<std::string>> Next() override { return source_->Next(); }
+  void OnPeerGone() override { source_->OnPeerGone(); }
+
+ private:
+  std::unique_ptr<SlotType> slot_;
+  std::unique_ptr<net::BodySource> source_;
+};
 
 }  // namespace
 
@@ -270,8 +312,8 @@ base::Task<net::HttpResponse> Web::LogIn(const net::HttpRequest* request, net::H
   const auto address = jmap::FindString(*object, "address");
   const auto password = jmap::FindString(*object, "password");
   if (!address || !password) co_return Plain(400, "address and password, please\n");
-  auto cookie = co_await auth_.LogIn(*address, base::Secret(*password));
-  if (!cookie.ok()) co_return ComeAgain();
+  auto cookie = co_await auth_.LogIn(request->peer.address, *address, base::Secret(*password));
+  if (!cookie.ok()) co_return NotJudged(cookie.status());
   if (!*cookie) co_return Plain(401, "wrong address or password\n");
   net::HttpResponse response;
   response.status = 204;
@@ -283,13 +325,14 @@ base::Task<net::HttpResponse> Web::LogOut(const net::HttpRequest* request) {
   if (request->method != "POST") co_return NotAllowed("POST");
   if (IsForeignRequest(*request)) co_return Plain(403, "not from here\n");
   absl::Status removed = co_await auth_.LogOut(request);
-  if (!removed.ok()) co_return ComeAgain();
   net::HttpResponse response;
   response.status = 204;
+  response.fields = {{"Cache-Control", "no-store"}};
+  // The session goes on, but not in this browser.
+  if (!removed.ok()) response = ComeAgain();
   // What the browser keeps of the mail goes, too (Clear-Site-Data).
-  response.fields = {{"Set-Cookie", Authenticator::ExpiredCookie()},
-                     {"Clear-Site-Data", "\"cache\", \"storage\""},
-                     {"Cache-Control", "no-store"}};
+  response.fields.push_back({"Set-Cookie", Authenticator::ExpiredCookie()});
+  response.fields.push_back({"Clear-Site-Data", "\"cache\", \"storage\""});
   co_return response;
 }
 
@@ -305,7 +348,7 @@ base::Task<net::HttpResponse> Web::ServeJmap(const net::HttpRequest* request, ne
   if (posts != (request->method == "POST")) co_return NotAllowed(posts ? "POST" : "GET");
   if (!posts && request->method != "GET") co_return NotAllowed("GET");
   auto user = co_await auth_.Authenticate(request);
-  if (!user.ok()) co_return ComeAgain();
+  if (!user.ok()) co_return NotJudged(user.status());
   if (!*user) co_return Unauthorized(*request);
   if (*resource == "events") co_return Events(*request, **user);
   net::HttpResponse response;
@@ -355,7 +398,9 @@ base::Task<net::HttpResponse> Web::Api(const net::HttpRequest* request, net::Htt
   context.trace = env_->random->Token(kTraceSize);
   co_await RunCalls(&context, std::move(calls));
   json::array responses;
-  for (const jmap::Invocation& each : context.responses) responses.push_back(jmap::ToJson(each));
+  for (jmap::Invocation& each : context.responses) {
+    responses.push_back(jmap::ToJson(std::move(each)));
+  }
   json::object answer = {{"methodResponses", std::move(responses)}, {"sessionState", "1"}};
   if (tells_created) {
     json::object created;
@@ -374,23 +419,25 @@ base::Task<net::HttpResponse> Web::UploadBlob(const net::HttpRequest* request, n
   Slot slot(this, user.account, Use::kUpload, env_->settings.jmap.max_concurrent_upload);
   if (!slot.taken()) co_return ProblemResponse(jmap::LimitProblem("maxConcurrentUpload"));
   const std::string type = SafeType(std::string(request->field("content-type")), "");
-  auto upload = co_await StoreUpload(env_, user.account, body);
-  if (absl::IsResourceExhausted(upload.status())) {
-    co_return ProblemResponse(jmap::LimitProblem("maxSizeUpload"));
+  auto stored = co_await StoreUpload(env_, user.account, body);
+  if (const auto* unread = std::get_if<UnreadBody>(&stored)) {
+    const bool large = absl::IsResourceExhausted(unread->why);
+    co_return large ? ProblemResponse(jmap::LimitProblem("maxSizeUpload"))
+                    : net::BadBody(unread->why);
   }
-  if (absl::IsDataLoss(upload.status()) || absl::IsDeadlineExceeded(upload.status())) {
-    co_return net::BadBody(upload.status());
-  }
-  if (!upload.ok()) {
-    obs::Log(obs::Level::kWarning, "upload failed", {{"error", upload.status()}});
+  if (const auto* failed = std::get_if<absl::Status>(&stored)) {
+    // RFC 4918 §11.5: until something refers to them, or they expire.
+    if (absl::IsResourceExhausted(*failed)) co_return Plain(507, "too many unused uploads\n");
+    obs::Log(obs::Level::kWarning, "upload failed", {{"error", *failed}});
     co_return ComeAgain();
   }
-  co_return JsonResponse(
-      201, json::object{{"accountId", account_id},
-                        {"blobId", jmap::FormatBlob({jmap::BlobName::Kind::kUpload,
-                                                     store::ToInt(upload->blob), ""})},
-                        {"type", type},
-                        {"size", upload->size}});
+  const auto& upload = std::get<Upload>(stored);
+  co_return JsonResponse(201,
+                         json::object{{"accountId", account_id},
+                                      {"blobId", jmap::FormatBlob({jmap::BlobName::Kind::kUpload,
+                                                                   store::ToInt(upload.blob), ""})},
+                                      {"type", type},
+                                      {"size", upload.size}});
 }
 
 base::Task<net::HttpResponse> Web::Download(const net::HttpRequest* request, User user) {
@@ -399,6 +446,8 @@ base::Task<net::HttpResponse> Web::Download(const net::HttpRequest* request, Use
   const auto blob = parts.size() == 3 ? jmap::ParseBlob(parts[1]) : std::nullopt;
   const auto name = parts.size() == 3 ? jmap::PercentDecode(parts[2]) : std::nullopt;
   if (!blob || !name || parts[0] != account_id) co_return Plain(404, "not found\n");
+  auto slot = std::make_unique<Slot>(this, user.account, Use::kDownload, env_->settings.downloads);
+  if (!slot->taken()) co_return ComeAgain();
   absl::StatusOr<BlobSpan> span = co_await env_->database->Run(
       [account = user.account, blob = *blob, now = env_->clock->Now()](db::Connection& c) {
         return FindBlob(c, account, blob, now);
@@ -411,37 +460,23 @@ base::Task<net::HttpResponse> Web::Download(const net::HttpRequest* request, Use
       {"Content-Disposition", Disposition(*name)},
       // RFC 8620 §6.2: a blob never changes.
       {"Cache-Control", "private, immutable, max-age=31536000"}};
-  auto reader = std::make_shared<BlobReader>(env_, user.account, *span);
-  if (span->size <= kWholeDownload) {
-    auto octets = co_await ReadWhole(reader.get());
-    if (!octets.ok()) co_return ComeAgain();
-    response.body = *std::move(octets);
-    co_return response;
-  }
-  response.source = std::move(reader);
+  auto reader = std::make_unique<BlobReader>(env_, user.account, *span);
+  std::unique_ptr<net::BodySource> source;
   if (span->encoding == mime::TransferEncoding::kIdentity) {
     response.source_size = static_cast<uint64_t>(span->size);
+    source = std::move(reader);
+  } else if (span->size <= kWholeDownload) {
+    // How long it is decoded is known at its end.
+    auto octets = co_await ReadWhole(reader.get());
+    if (!octets.ok()) co_return ComeAgain();
+    response.source_size = octets->size();
+    source = std::make_unique<OnePiece>(*std::move(octets));
+  } else {
+    source = std::move(reader);
   }
+  response.source = std::make_shared<Counted<Slot>>(std::move(slot), std::move(source));
   co_return response;
 }
-
-namespace {
-
-// Gives its slot back with the stream.
-template <typename SlotType>
-class CountedStream : public net::BodySource {
- public:
-  CountedStream(std::unique_ptr<SlotType> slot, std::unique_ptr<EventStream> stream)
-      : slot_(std::move(slot)), stream_(std::move(stream)) {}
-  base::Task<absl::StatusOr<std::string>> Next() override { return stream_->Next(); }
-  void OnPeerGone() override { stream_->OnPeerGone(); }
-
- private:
-  std::unique_ptr<SlotType> slot_;
-  std::unique_ptr<EventStream> stream_;
-};
-
-}  // namespace
 
 net::HttpResponse Web::Events(const net::HttpRequest& request, const User& user) {
   const auto wanted = jmap::ParseEventQuery(QueryOf(request));
@@ -453,7 +488,7 @@ net::HttpResponse Web::Events(const net::HttpRequest& request, const User& user)
                                               std::string(request.field("last-event-id")));
   net::HttpResponse response;
   response.fields = {{"Content-Type", "text/event-stream"}, {"Cache-Control", "no-store"}};
-  response.source = std::make_shared<CountedStream<Slot>>(std::move(slot), std::move(stream));
+  response.source = std::make_shared<Counted<Slot>>(std::move(slot), std::move(stream));
   return response;
 }
 

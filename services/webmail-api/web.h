@@ -30,7 +30,7 @@ class Web : public net::HttpService {
 
  private:
   using Response = net::HttpResponse;
-  enum class Use { kRequest, kUpload, kEventStream };
+  enum class Use { kRequest, kUpload, kDownload, kEventStream };
   class Slot;
 
   base::Task<Response> Route(const net::HttpRequest* request, net::HttpBody* body,

@@ -3,7 +3,10 @@
 #include <catch2/catch.hpp>
 
 #include "absl/time/clock.h"
+#include "libs/base/ip_address.h"
+#include "libs/net/connector.h"
 #include "libs/store/credentials.h"
+#include "services/webmail-api/auth.h"
 #include "services/webmail-api/webmail_fixture.h"
 
 namespace godwit::webmail_api {
@@ -157,6 +160,80 @@ TEST_CASE("What changes something must come from the page", "[webmail-api][compo
 }
 
 // A password that opens IMAP only is no key to the web.
+// Nothing was counted: one host could try passwords as fast as they were hashed.
+TEST_CASE("Guessing passwords has a bound by address", "[webmail-api][component]") {
+  WebmailFixture fixture([](Config* config) {
+    config->mutable_login()->set_failures_per_address(3);
+    config->mutable_login()->mutable_failure_period()->set_seconds(3600);
+  });
+  CHECK(LogIn(fixture, "secret").status == 204);
+  CHECK(fixture.Fetch("GET", "/jmap/session").status == 200);
+  CHECK(LogIn(fixture, "wrong").status == 401);
+  CHECK(fixture.Fetch("GET", "/jmap/session", "", {fixture.Basic("bob@b.example", "x")}).status ==
+        401);
+  CHECK(LogIn(fixture, "wrong").status == 401);
+  // Now the right one is not looked at either, whoever's it is.
+  const auto limited = LogIn(fixture, "secret");
+  CHECK(limited.status == 429);
+  CHECK_FALSE(limited.field("retry-after").empty());
+  CHECK(fixture.Fetch("GET", "/jmap/session", "", {fixture.Basic("bob@b.example")}).status == 429);
+  // Who is known goes on.
+  CHECK(fixture.Fetch("GET", "/jmap/session").status == 200);
+}
+
+TEST_CASE("IPv6 clients of one /64 are one", "[webmail-api][unit]") {
+  const auto key = [](std::string_view text) { return ClientKey(*base::IpAddress::Parse(text)); };
+  CHECK(key("2001:db8:1:2::1") == key("2001:db8:1:2:ffff::9"));
+  CHECK(key("2001:db8:1:2::1") != key("2001:db8:1:3::1"));
+  CHECK(key("192.0.2.1") != key("192.0.2.2"));
+}
+
+// It was good for half a minute more.
+TEST_CASE("A password that is taken away opens nothing two seconds later",
+          "[webmail-api][component]") {
+  WebmailFixture fixture;
+  CHECK(fixture.Fetch("GET", "/jmap/session").status == 200);
+  REQUIRE(fixture.connection().ExecuteScript("DELETE FROM credentials").ok());
+  const absl::Time begin = absl::Now();
+  int status = 200;
+  while (status == 200 && absl::Now() < begin + absl::Seconds(10)) {
+    status = fixture.Fetch("GET", "/jmap/session").status;
+    absl::SleepFor(absl::Milliseconds(50));
+  }
+  CHECK(status == 401);
+  CHECK(absl::Now() - begin < absl::Seconds(4));
+}
+
+TEST_CASE("One address has a share of the connections", "[webmail-api][component]") {
+  WebmailFixture fixture(
+      [](Config* config) { config->mutable_limits()->set_connections_per_address(2); });
+  net::ConnectOptions to;
+  to.to = fixture.https();
+  std::vector<std::unique_ptr<net::Stream>> held;
+  for (int i = 0; i < 2; ++i) {
+    auto stream = fixture.reactor().RunUntilDone(net::Connect(to));
+    REQUIRE(stream.ok());
+    held.push_back(*std::move(stream));
+  }
+  net::FetchOptions options;
+  options.url = "https://mail.b.example/";
+  options.to = fixture.https();
+  options.tls = fixture.client_tls();
+  // The two are accepted some time after they are connected.
+  bool refused = false;
+  for (int i = 0; i < 100 && !refused; ++i) {
+    refused = !fixture.reactor().RunUntilDone(net::Fetch(options)).ok();
+  }
+  CHECK(refused);
+  held.clear();
+  bool served = false;
+  for (int i = 0; i < 100 && !served; ++i) {
+    served = fixture.reactor().RunUntilDone(net::Fetch(options)).ok();
+    absl::SleepFor(absl::Milliseconds(20));
+  }
+  CHECK(served);
+}
+
 TEST_CASE("Only credentials for the web open it", "[webmail-api][component]") {
   WebmailFixture fixture;
   REQUIRE(fixture.connection().ExecuteScript("UPDATE credentials SET scopes = 1").ok());
@@ -181,8 +258,13 @@ TEST_CASE("Sessions of an account have a bound, and the oldest goes", "[webmail-
 
 TEST_CASE("Without a database the answer is 503", "[webmail-api][component]") {
   WebmailFixture fixture;
+  const net::HttpField cookie = {"Cookie", CookieOf(LogIn(fixture, "secret"))};
   testing::ScratchDatabase::StopCluster();
   CHECK(fixture.Fetch("GET", "/jmap/session").status == 503);
+  // Whoever logs out is logged out at this computer, at least.
+  const auto out = fixture.FetchBare("POST", "/logout", "", {cookie, kOwn});
+  CHECK(out.status == 503);
+  CHECK(out.field("set-cookie").find("Max-Age=0") != std::string_view::npos);
   CHECK(fixture.FetchBare("GET", "/").status == 200);
   testing::ScratchDatabase::StartCluster();
   for (int i = 0; i < 100; ++i) {

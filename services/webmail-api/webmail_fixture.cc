@@ -105,6 +105,7 @@ Config WebmailFixture::MakeConfig() {
   limits->set_concurrent_requests(4);
   limits->set_concurrent_uploads(4);
   limits->set_event_streams(2);
+  limits->set_downloads(4);
   limits->set_recipients(5);
   limits->set_connections(1000);
   limits->set_threads(2);

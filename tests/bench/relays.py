@@ -140,7 +140,7 @@ class PostfixOpendkim:
     def _start_dovecot(self, port):
         # The same work as ours for each login: SCRAM-SHA-256 verifiers of 4,096 rounds.
         words = subprocess.run([PEERS, "--run", "dovecot", "--", "sh", "-ec", "".join(
-            f"doveadm pw -s SCRAM-SHA-256 -r 4096 -p '{password}'\n" for _, password in self.users)],
+            f"doveadm -c /dev/null pw -s SCRAM-SHA-256 -r 4096 -p '{password}'\n" for _, password in self.users)],
             capture_output=True, text=True, check=True).stdout.split()
         users = self._write("users", "".join(f"{name}:{word}\n" for (name, _), word in zip(self.users, words)))
         config = self._write("dovecot.conf", f"""protocols =

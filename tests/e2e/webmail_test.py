@@ -18,6 +18,7 @@ PICTURE = base64.b64decode("iVBORw0KGgoAAAANSUhEUgAAAAIAAAACCAIAAAD91JpzAAAAFklE
 HTML = """<html><head><script>parent.scripted = 1; top.scripted = 1</script>
 <style>@import "http://tracker.sender.test/c.css"; p { color: rgb(23, 97, 122); background: url(http://tracker.sender.test/d.png) }</style></head>
 <body onload="top.scripted=2"><p>Visible paragraph</p>
+<style><@import;/style><@import;i class=planted>planted</style><img src="cid:%" alt="no encoding">
 <img src="cid:picture@sender.test" alt="ours"><img src="http://tracker.sender.test/pixel.png" alt="theirs">
 <img src=x onerror="top.scripted=3"><svg onload="top.scripted=4"></svg>
 <a href="javascript:top.scripted=5">bad</a> <a href="https://sender.test/">good</a>
@@ -84,6 +85,8 @@ class Webmail(harness.SuiteCase):
         self.assertEqual(seen["requests"], [])
         for gone in ("<script", "onload", "onerror", "javascript:", "<form", "<iframe", "<link", "tracker.sender.test"):
             self.assertNotIn(gone, seen["html"])
+        # What is taken out of a style must not make its end of what stood around it.
+        self.assertEqual(seen["planted"], 0)
         self.assertIn("not loaded", seen["note"])
         self.assertIn("noopener", seen["link"])
         self.assertEqual(seen["colour"], "rgb(23, 97, 122)", "its own styles are kept")

@@ -1,4 +1,4 @@
-"""godwitctl verify against other implementations: python3-dkim signs, python3-spf judges, an unbound
+"""godwitctl verify, dkim sign and arc seal against other implementations: python3-dkim signs and verifies, python3-spf judges, an unbound
 serves the names. A difference is a failure."""
 
 import base64
@@ -72,7 +72,18 @@ SPF_HOSTS = [
     "bob.user.sender.test. 60 IN A 127.0.0.2",
     "10.2.0.192.in-addr.arpa. 60 IN PTR host.sender.test.",
     'two.sender.test. 60 IN TXT "v=spf1 +all"',
+    # A DNS list (RFC 5782).
+    "2.0.0.127.bl.sender.test. 60 IN A 127.0.0.2",
+    "99.2.0.192.bl.sender.test. 60 IN A 127.0.0.5",
+    '99.2.0.192.bl.sender.test. 60 IN TXT "see https://bl.sender.test/"',
+    "test.bl.sender.test. 60 IN A 127.0.0.2",
+    "evil.test.bl.sender.test. 60 IN A 127.0.0.2",
+    "5" + ".0" * 23 + ".8.b.d.0.1.0.0.2.bl.sender.test. 60 IN A 127.255.255.254",
 ]
+
+
+def pem(der):
+    return b"-----BEGIN PRIVATE KEY-----\n" + base64.b64encode(der) + b"\n-----END PRIVATE KEY-----\n"
 
 
 class Keys:
@@ -84,6 +95,7 @@ class Keys:
                                                serialization.PublicFormat.SubjectPublicKeyInfo)
         self.rsa_public = base64.b64encode(public).decode()
         edwards = nacl.signing.SigningKey.generate()
+        self.ed25519_pem = pem(bytes.fromhex("302e020100300506032b657004220420") + bytes(edwards))
         self.ed25519 = edwards.encode(nacl.encoding.Base64Encoder)
         self.ed25519_public = edwards.verify_key.encode(nacl.encoding.Base64Encoder).decode()
 
@@ -97,6 +109,11 @@ class Verify(unittest.TestCase):
                    zone.txt("e._domainkey.sender.test", "v=DKIM1; k=ed25519; p=" + cls.keys.ed25519_public),
                    zone.txt("_dmarc.sender.test", "v=DMARC1; p=reject"), *SPF_HOSTS]
         records += sorted({zone.txt(name, text) for name, text, *_ in SPF_CASES if text is not None})
+        cls.files = {}
+        for name, key in (("r", cls.keys.rsa), ("e", cls.keys.ed25519_pem)):
+            cls.files[name] = os.path.join(cls.dir, name + ".pem")
+            with open(cls.files[name], "wb") as f:
+                f.write(key)
         cls.port = harness.free_port()
         cls.unbound = zone.Unbound(harness.ROOT, cls.dir, cls.port)
         cls.unbound.start(records)
@@ -106,9 +123,9 @@ class Verify(unittest.TestCase):
         cls.unbound.stop()
         shutil.rmtree(cls.dir, ignore_errors=True)
 
-    def verify(self, message):
+    def verify(self, message, *extra):
         return harness.godwitctl("verify", "message", "--ip", "127.0.0.1", "--helo", "h.sender.test", "--mail-from",
-                                 "ann@sender.test", "--dns", f"127.0.0.1:{self.port}", "--json", text=message)
+                                 "ann@sender.test", "--dns", f"127.0.0.1:{self.port}", "--json", *extra, text=message)
 
     def sign(self, algorithm, canonicalisation, message=MESSAGE, **options):
         selector, key = (b"r", self.keys.rsa) if algorithm == b"rsa-sha256" else (b"e", self.keys.ed25519)
@@ -168,6 +185,108 @@ class Verify(unittest.TestCase):
             with self.subTest(position=position):
                 self.assertEqual(self.results(bytes(damaged)) == ["pass"], theirs, bytes(damaged))
         self.assertGreater(judged, 20)
+
+    def dnsfunc(self, name, timeout=5):
+        return {b"r._domainkey.sender.test.": b"v=DKIM1; k=rsa; p=" + self.keys.rsa_public.encode(),
+                b"e._domainkey.sender.test.": b"v=DKIM1; k=ed25519; p=" + self.keys.ed25519_public.encode()}.get(name)
+
+    def dkim_sign(self, message, *extra, selectors=("r",)):
+        return harness.godwitctl("dkim", "sign", "--domain", "sender.test", "--selector", ",".join(selectors), "--key",
+                                 ",".join(self.files[s] for s in selectors), *extra, text=message)
+
+    def arc_seal(self, message, *extra):
+        return harness.godwitctl("arc", "seal", "--authserv-id", "lists.test", "--domain", "sender.test", "--selector",
+                                 "r", "--key", self.files["r"], "--dns", f"127.0.0.1:{self.port}", *extra, text=message)
+
+    def test_python_dkim_verifies_what_dkim_sign_prints(self):
+        for extra in ((), ("--headers", "from:to:subject:subject"), ("--timestamp", "1790000000")):
+            signed = self.dkim_sign(MESSAGE, *extra, selectors=("r", "e"))
+            self.assertTrue(signed.endswith(MESSAGE))
+            self.assertEqual(self.results(signed), ["pass", "pass"])
+            for index in range(2):
+                self.assertTrue(dkim.DKIM(signed).verify(index, dnsfunc=self.dnsfunc), signed)
+        # Oversigned: a second Subject is seen, and an unsigned Date is not.
+        signed = self.dkim_sign(MESSAGE, "--headers", "from:to:subject:subject")
+        self.assertIn(b"h=from:to:subject:subject;", signed)
+        self.assertEqual(self.results(b"Subject: x\r\n" + signed), ["fail"])
+        self.assertEqual(self.results(b"Date: x\r\n" + signed), ["pass"])
+
+    def test_dkim_sign_gives_only_the_fields_as_json(self):
+        got = self.dkim_sign(MESSAGE, "--timestamp", "1790000000", "--json")
+        self.assertEqual([f["name"] for f in got["fields"]], ["DKIM-Signature"])
+        self.assertIn("t=1790000000;", got["fields"][0]["value"])
+        self.assertEqual(got["header_fields"].encode() + MESSAGE, self.dkim_sign(MESSAGE, "--timestamp", "1790000000"))
+        # A file with LF keeps its line ends, and is signed as it goes over SMTP.
+        unix = self.dkim_sign(MESSAGE.replace(b"\r\n", b"\n"))
+        self.assertNotIn(b"\r", unix)
+        self.assertEqual(self.results(unix), ["pass"])
+
+    def test_dkim_sign_refuses_what_makes_no_sense(self):
+        for extra in (("--headers", "to:subject"), ("--headers", "fr om"), ("--timestamp", "soon")):
+            with self.assertRaises(AssertionError):
+                self.dkim_sign(MESSAGE, *extra)
+        with self.assertRaises(AssertionError):
+            self.dkim_sign(b"To: a@b.test\r\n\r\n")
+
+    def test_arc_seal_and_python_dkim_seal_chains_of_three_hops(self):
+        for order in itertools.product((True, False), repeat=3):
+            message = MESSAGE
+            for hop, theirs in enumerate(order):
+                # arc_sign() takes its cv= from here, and wants it once; it is taken away again.
+                seen = (b"Authentication-Results: lists.test; spf=pass smtp.mailfrom=ann@sender.test;\r\n"
+                        b"\tarc=" + (b"pass" if hop else b"none") + b"\r\n")
+                if theirs:
+                    fields = dkim.arc_sign(seen + message, b"r", b"sender.test", self.keys.rsa, b"lists.test",
+                                           include_headers=[b"from", b"to", b"subject", b"date"], linesep=b"\r\n")
+                    message = b"".join(fields) + message
+                else:
+                    extra = ("--headers", "from:to:subject:date") if hop == 1 else ()
+                    sealed = self.arc_seal(seen + message, *extra)
+                    self.assertTrue(sealed.endswith(seen + message))
+                    message = sealed[:-len(seen + message)] + message
+                    self.assertIn(b"ARC-Authentication-Results: i=%d; lists.test;\r\n\tspf=pass" % (hop + 1), message)
+                with self.subTest(order=order, hop=hop):
+                    cv, _, reason = dkim.arc_verify(message, dnsfunc=self.dnsfunc)
+                    self.assertEqual(cv, b"pass", (reason, message))
+                    arc = self.verify(message)["arc"]
+                    self.assertEqual((arc["result"], arc["instances"]), ("pass", hop + 1), arc)
+            # RFC 8617 5.1: a chain that broke gets one set that says so, and no other.
+            broken = self.arc_seal(message.replace(b"Subject: a", b"Subject: b"))
+            self.assertIn(b"cv=fail", broken[:200])
+            cv, _, reason = dkim.arc_verify(broken, dnsfunc=self.dnsfunc)
+            self.assertEqual((cv, "terminated" in reason), (None, True), reason)
+            with self.assertRaises(AssertionError):
+                self.arc_seal(broken)
+
+    def test_a_trusted_sealer_of_another_making_overrides_dmarc(self):
+        seen = b"Authentication-Results: lists.test; dmarc=pass header.from=sender.test; arc=none\r\n"
+        fields = dkim.arc_sign(seen + MESSAGE, b"r", b"sender.test", self.keys.rsa, b"lists.test",
+                               include_headers=[b"from", b"to", b"subject", b"date"], linesep=b"\r\n")
+        forwarded = b"".join(fields) + MESSAGE
+        self.assertEqual(self.verify(forwarded)["dmarc"]["override"], "")
+        dmarc = self.verify(forwarded, "--trusted-sealer", "other.test,sender.test")["dmarc"]
+        self.assertEqual((dmarc["result"], dmarc["override"], dmarc["override_comment"]),
+                         ("fail", "trusted_forwarder", "arc=pass as[1].d=sender.test as[1].s=r"))
+
+    def test_arc_seal_without_results_of_ours_says_what_dkim_says(self):
+        signed = b"Authentication-Results: other.test; dkim=fail\r\n" + self.sign(b"rsa-sha256", CANONICALISATIONS[3])
+        got = self.arc_seal(signed, "--json")
+        self.assertEqual([f["name"] for f in got["fields"]],
+                         ["ARC-Seal", "ARC-Message-Signature", "ARC-Authentication-Results"])
+        self.assertIn("lists.test; dkim=pass", got["fields"][2]["value"].replace("\r\n\t", " "))
+
+    def test_lists_say_who_stands_on_them(self):
+        def ask(*extra):
+            return harness.godwitctl("verify", "dnsbl", "--list", "bl.sender.test,gone.sender.test", *extra, "--dns",
+                                     f"127.0.0.1:{self.port}", "--json")
+
+        good, gone = ask("--ip", "192.0.2.99", "--code", "127.0.0.4-127.0.0.7=exploit:5")
+        self.assertEqual((good["healthy"], good["result"], good["categories"], good["weight"], good["text"]),
+                         (True, "listed", ["exploit"], 5, "see https://bl.sender.test/"))
+        self.assertEqual((gone["healthy"], gone["health_problem"]), (False, "127.0.0.2: is not listed"))
+        self.assertEqual([row["result"] for row in ask("--ip", "192.0.2.98")], ["not-listed", "not-listed"])
+        self.assertEqual(ask("--domain", "evil.test")[0]["result"], "listed")
+        self.assertEqual(ask("--ip", "2001:db8::5")[0]["result"], "error")
 
     def test_spf_agrees_with_python_spf(self):
         resolver = dns.resolver.Resolver(configure=False)

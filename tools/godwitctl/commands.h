@@ -14,6 +14,8 @@ std::vector<Command> AliasCommands();
 std::vector<Command> StoreCommands();
 std::vector<Command> QueueCommands();
 std::vector<Command> DkimCommands();
+std::vector<Command> SignCommands();   // arc seal, dkim sign
+std::vector<Command> DmarcCommands();  // the reports that we send
 std::vector<Command> VerifyCommands();
 std::vector<Command> LookupCommands();
 std::vector<Command> CertificateCommands();

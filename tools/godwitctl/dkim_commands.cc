@@ -11,97 +11,37 @@
 #include "libs/base/status.h"
 #include "libs/dkim/keys.h"
 #include "libs/idna/domain.h"
+#include "libs/runtime/units.h"
 #include "libs/store/dkim_keys.h"
 #include "tools/godwitctl/commands.h"
 #include "tools/godwitctl/database.h"
+#include "tools/godwitctl/dkim_record.h"
+#include "tools/godwitctl/dkim_rotate.h"
+#include "tools/godwitctl/resolver.h"
 
 namespace godwit::ctl {
 namespace {
 
-constexpr size_t kTxtString = 255;  // RFC 1035 §3.3
-
-absl::StatusOr<std::string> DomainName(const Invocation& in) {
-  const auto name = idna::ToAscii(in.argument("DOMAIN"));
-  if (!name) return base::InvalidArgument(in.argument("DOMAIN") + " is no domain name");
-  return *name;
-}
-
-absl::StatusOr<dkim::KeyType> ReadAlgorithm(const Invocation& in) {
-  const std::string name = in.flag("algorithm").value_or("rsa");
-  if (name == "rsa") return dkim::KeyType::kRsa;
-  if (name == "ed25519") return dkim::KeyType::kEd25519;
-  return base::InvalidArgument("--algorithm is rsa or ed25519");
-}
-
-absl::StatusOr<int> ReadBits(const Invocation& in) {
-  const auto bits = base::ParseDecimal(in.flag("bits").value_or("2048"));
-  if (!bits || *bits > 4096) return base::InvalidArgument("--bits is 2048, 3072 or 4096");
-  return static_cast<int>(*bits);
-}
-
-// "20261122-rsa": of the day, so that names tell their age.
-std::string DefaultSelector(dkim::KeyType type, absl::Time now) {
-  return absl::FormatTime("%Y%m%d", now, absl::UTCTimeZone()) +
-         (type == dkim::KeyType::kRsa ? "-rsa" : "-ed25519");
-}
-
-// What is to be put into the DNS for a key.
-struct DnsRecord {
-  std::string name;                  // without the final dot
-  std::string text;                  // all of it
-  std::vector<std::string> strings;  // as a TXT record holds it
-};
-
-DnsRecord RecordOf(const store::DkimKey& key) {
-  const dkim::KeyType type =
-      key.algorithm == "rsa-sha256" ? dkim::KeyType::kRsa : dkim::KeyType::kEd25519;
-  DnsRecord record;
-  record.name = key.selector + "._domainkey." + key.domain;
-  record.text = dkim::FormatKeyRecord(type, key.public_key);
-  for (size_t at = 0; at < record.text.size(); at += kTxtString) {
-    record.strings.push_back(record.text.substr(at, kTxtString));
-  }
-  return record;
-}
-
-// As a zone file has it.
-std::string ZoneLine(const DnsRecord& record) {
-  std::string line = record.name + ". IN TXT (";
-  for (const std::string& string : record.strings) line += "\n    \"" + string + "\"";
-  return line + " )\n";
-}
-
 boost::json::object ToJson(const store::DkimKey& key) {
-  const auto time = [](const std::optional<absl::Time>& t) -> boost::json::value {
-    if (!t) return nullptr;
-    return boost::json::string(absl::FormatTime(absl::RFC3339_full, *t, absl::UTCTimeZone()));
-  };
-  const DnsRecord record = RecordOf(key);
-  boost::json::array strings;
-  for (const std::string& string : record.strings) strings.emplace_back(string);
   return {{"domain", key.domain},
           {"selector", key.selector},
           {"algorithm", key.algorithm},
           {"state", store::DkimKeyStateName(key.state)},
-          {"created", time(key.created)},
-          {"activated", time(key.activated)},
-          {"retired", time(key.retired)},
-          {"record", {{"name", record.name}, {"text", record.text}, {"strings", strings}}}};
+          {"created", TimeJson(key.created)},
+          {"activated", TimeJson(key.activated)},
+          {"retired", TimeJson(key.retired)},
+          {"record", ToJson(RecordOf(key))}};
 }
 
 absl::StatusOr<Report> Generate(db::Connection& connection, const Invocation& in) {
-  GODWIT_ASSIGN_OR_RETURN(const std::string domain, DomainName(in));
+  GODWIT_ASSIGN_OR_RETURN(const std::string domain, DomainArgument(in));
   GODWIT_ASSIGN_OR_RETURN(const dkim::KeyType type, ReadAlgorithm(in));
   GODWIT_ASSIGN_OR_RETURN(const int bits, ReadBits(in));
-  GODWIT_ASSIGN_OR_RETURN(const auto made, dkim::PrivateKey::Generate(type, bits));
   const absl::Time now = base::Clock::System()->Now();
-  store::DkimKey key;
-  key.domain = domain;
-  key.selector = base::Lower(in.flag("selector").value_or(DefaultSelector(type, now)));
-  key.algorithm = dkim::AlgorithmName(type);
-  key.public_key = made.PublicBytes();
-  key.created = now;
-  GODWIT_RETURN_IF_ERROR(store::AddDkimKey(connection, key, made.Pkcs8(), now));
+  GODWIT_ASSIGN_OR_RETURN(const MadeKey made,
+                          MakeKey(domain, in.flag("selector").value_or(""), type, bits, now));
+  const store::DkimKey& key = made.key;
+  GODWIT_RETURN_IF_ERROR(store::AddDkimKey(connection, key, made.private_key, now));
   return Report("The key " + key.selector + " of " + domain +
                     " is made. Publish this record, then activate the key:\n\n" +
                     ZoneLine(RecordOf(key)),
@@ -124,7 +64,7 @@ absl::StatusOr<Report> List(db::Connection& connection, const Invocation& in) {
 }
 
 absl::StatusOr<Report> Show(db::Connection& connection, const Invocation& in) {
-  GODWIT_ASSIGN_OR_RETURN(const std::string domain, DomainName(in));
+  GODWIT_ASSIGN_OR_RETURN(const std::string domain, DomainArgument(in));
   GODWIT_ASSIGN_OR_RETURN(const auto keys, store::ListDkimKeys(connection, domain));
   const auto wanted = in.flag("selector");
   std::string text;
@@ -139,7 +79,7 @@ absl::StatusOr<Report> Show(db::Connection& connection, const Invocation& in) {
 }
 
 absl::StatusOr<Report> Activate(db::Connection& connection, const Invocation& in) {
-  GODWIT_ASSIGN_OR_RETURN(const std::string domain, DomainName(in));
+  GODWIT_ASSIGN_OR_RETURN(const std::string domain, DomainArgument(in));
   const std::string& selector = in.argument("SELECTOR");
   GODWIT_RETURN_IF_ERROR(
       store::ActivateDkimKey(connection, domain, selector, base::Clock::System()->Now()));
@@ -147,7 +87,7 @@ absl::StatusOr<Report> Activate(db::Connection& connection, const Invocation& in
 }
 
 absl::StatusOr<Report> Retire(db::Connection& connection, const Invocation& in) {
-  GODWIT_ASSIGN_OR_RETURN(const std::string domain, DomainName(in));
+  GODWIT_ASSIGN_OR_RETURN(const std::string domain, DomainArgument(in));
   const std::string& selector = in.argument("SELECTOR");
   GODWIT_RETURN_IF_ERROR(
       store::RetireDkimKey(connection, domain, selector, base::Clock::System()->Now()));
@@ -157,10 +97,35 @@ absl::StatusOr<Report> Retire(db::Connection& connection, const Invocation& in) 
 }
 
 absl::StatusOr<Report> Remove(db::Connection& connection, const Invocation& in) {
-  GODWIT_ASSIGN_OR_RETURN(const std::string domain, DomainName(in));
+  GODWIT_ASSIGN_OR_RETURN(const std::string domain, DomainArgument(in));
   const std::string& selector = in.argument("SELECTOR");
   GODWIT_RETURN_IF_ERROR(store::RemoveDkimKey(connection, domain, selector));
   return Report::Done("The key " + selector + " of " + domain + " is removed.");
+}
+
+absl::StatusOr<absl::Duration> ReadDuration(const Invocation& in, std::string_view flag,
+                                            std::string_view otherwise) {
+  const auto duration = runtime::ParseDuration(in.flag(flag).value_or(std::string(otherwise)));
+  if (!duration || *duration < absl::ZeroDuration()) {
+    return base::InvalidArgument("--" + std::string(flag) + " is a time: 90s, 36h");
+  }
+  return *duration;
+}
+
+absl::StatusOr<Report> Rotate(db::Connection& connection, const Invocation& in) {
+  RotateOptions options;
+  GODWIT_ASSIGN_OR_RETURN(options.domain, DomainArgument(in));
+  GODWIT_ASSIGN_OR_RETURN(options.type, ReadAlgorithm(in));
+  GODWIT_ASSIGN_OR_RETURN(options.bits, ReadBits(in));
+  options.selector = in.flag("selector").value_or("");
+  GODWIT_ASSIGN_OR_RETURN(options.wait, ReadDuration(in, "wait", "1h"));
+  GODWIT_ASSIGN_OR_RETURN(options.retire_after, ReadDuration(in, "retire-after", "168h"));
+  if (in.has("older-than")) {
+    GODWIT_ASSIGN_OR_RETURN(options.older_than, ReadDuration(in, "older-than", ""));
+  }
+  options.again = in.has("again");
+  GODWIT_ASSIGN_OR_RETURN(const auto resolver, OpenResolver(in));
+  return RotateKey(connection, resolver.get(), options, base::Clock::System()->Now());
 }
 
 }  // namespace
@@ -191,6 +156,19 @@ std::vector<Command> DkimCommands() {
        "Lets a key sign, whose record is in the DNS.",
        WithDatabase(Activate)},
       {"dkim retire", {"DOMAIN", "SELECTOR"}, {}, "Lets a key sign no more.", WithDatabase(Retire)},
+      {"dkim rotate",
+       {"DOMAIN"},
+       {{"algorithm", "rsa|ed25519", "whose key is changed; else rsa"},
+        {"bits", "BITS", "of a new RSA key: 2048, 3072 or 4096; else 2048"},
+        {"selector", "SELECTOR", "the name of the new key; else made of the date"},
+        {"wait", "TIME",
+         "how long its record is to be seen at least; else 1h, never below its TTL"},
+        {"retire-after", "TIME", "how long old keys stay known after the change; else 168h"},
+        {"older-than", "TIME", "begins only when the key that signs is older: for cron"},
+        {"again", "", "begins the next one when the last is done"},
+        kDnsFlag},
+       "Changes a signing key for a new one: each run takes the steps that are due.",
+       WithDatabase(Rotate)},
       {"dkim remove",
        {"DOMAIN", "SELECTOR"},
        {},

@@ -108,6 +108,9 @@ def auth_verifier(suite):
         "certificates": _certificates(suite, "auth-verifier"),
         "dns": {"servers": [suite.dns], "trusted": True},
         "database": {"threads": 4},
+        "delivery_queue": {"target": suite.grpc("delivery-queue")},
+        # Nobody out there wants to know how a developer's tests fared.
+        "reports": {"send": "yes" if suite.options.outbound == "capture" else "no"},
     }
 
 

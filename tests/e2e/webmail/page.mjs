@@ -62,8 +62,9 @@ try {
   seen.colour = await frame.getByText("Visible paragraph").evaluate((node) => getComputedStyle(node).color);
   seen.note = await page.locator(".note").textContent();
   seen.scripted = await page.evaluate(() => window.scripted ?? null);
+  seen.planted = await frame.locator(".planted").count();
   seen.link = await frame.getByRole("link").first().getAttribute("rel");
-  seen.picture = await frame.locator("img").first().evaluate((img) => img.naturalWidth);
+  seen.picture = await frame.getByAltText("ours").evaluate((img) => img.naturalWidth);
   const [download] = await Promise.all([
     page.waitForEvent("download"), page.locator(".attachments a", { hasText: "notes" }).click()]);
   seen.download = [download.suggestedFilename(), (await (await import("node:fs/promises")).readFile(await download.path())).toString()];

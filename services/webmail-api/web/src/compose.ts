@@ -1,5 +1,5 @@
 import { el, longDate, say } from "./dom";
-import { Address, Email, Identity, Jmap, Mailbox, nameOf, parseAddresses } from "./jmap";
+import { Address, AnswerLost, Email, Identity, Jmap, Mailbox, nameOf, parseAddresses } from "./jmap";
 
 export interface Draft {
   to: Address[]; cc: Address[]; subject: string; text: string;
@@ -108,7 +108,9 @@ export function compose(jmap: Jmap, mailboxes: Mailbox[], identities: Identity[]
         say("Sent.");
         sent();
       } catch (error) {
-        problem.textContent = `It was not sent: ${(error as Error).message}`;
+        problem.textContent = error instanceof AnswerLost
+          ? `${error.message} It may have been sent: look into Sent before you send it again.`
+          : `It was not sent: ${(error as Error).message}`;
       } finally {
         button.disabled = false;
       }

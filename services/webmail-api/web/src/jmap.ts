@@ -27,6 +27,8 @@ interface Session {
 }
 
 export class LoggedOut extends Error {}
+// The answer did not come: whether the server did what was asked is not known.
+export class AnswerLost extends Error {}
 
 const USING = ["urn:ietf:params:jmap:core", "urn:ietf:params:jmap:mail",
                "urn:ietf:params:jmap:submission"];
@@ -55,22 +57,28 @@ export class Jmap {
 
   // Makes the calls in one request. The answer has one entry a call; an error of any is thrown.
   async call(...calls: Call[]): Promise<any[]> {
+    const responses = await this.post(calls.map(([name, given], i) =>
+      [name, { accountId: this.account, ...given }, `c${i}`]));
+    const answers: any[] = [];
+    for (const [name, given, id] of responses) {
+      // An implicit answer (Email/set behind a submission) comes under the same id, an error of it
+      // too: what was asked for is done.
+      const call = Number(id.slice(1));
+      if (answers[call] !== undefined) continue;
+      if (name === "error") throw new Error(given.description ?? given.type);
+      answers[call] = given;
+    }
+    return answers;
+  }
+
+  private async post(methodCalls: unknown[]): Promise<[string, any, string][]> {
+    const lost = () => { throw new AnswerLost("The connection to the server was lost."); };
     const response = await checked(await fetch(here(this.session.apiUrl), {
       method: "POST",
       headers: { "Content-Type": "application/json" },
-      body: JSON.stringify({
-        using: USING,
-        methodCalls: calls.map(([name, given], i) =>
-          [name, { accountId: this.account, ...given }, `c${i}`]),
-      }),
-    }));
-    const answers: any[] = [];
-    for (const [name, given, id] of (await response.json()).methodResponses) {
-      if (name === "error") throw new Error(given.description ?? given.type);
-      // An implicit answer (Email/set behind a submission) comes under the same id.
-      answers[Number(id.slice(1))] ??= given;
-    }
-    return answers;
+      body: JSON.stringify({ using: USING, methodCalls }),
+    }).catch(lost));
+    return (await response.json().catch(lost)).methodResponses;
   }
 
   download(blobId: string, name: string, type: string): string {
@@ -106,7 +114,7 @@ export async function logIn(address: string, password: string): Promise<boolean>
 }
 
 export async function logOut(): Promise<void> {
-  await fetch("/logout", { method: "POST" });
+  await checked(await fetch("/logout", { method: "POST" }));
 }
 
 export function nameOf(addresses: Address[] | null): string {

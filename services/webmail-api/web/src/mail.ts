@@ -54,6 +54,16 @@ export class MailView {
     }
   }
 
+  private async logOut(): Promise<void> {
+    try {
+      await logOut();
+    } catch (error) {
+      if (error instanceof LoggedOut) throw error;
+      throw new Error(`Logging out did not work: ${(error as Error).message}`);
+    }
+    this.leave();
+  }
+
   private leave(): void {
     this.events?.close();
     document.querySelectorAll("dialog").forEach((dialog) => dialog.remove());
@@ -81,7 +91,7 @@ export class MailView {
         el("h1", {}, el("img", { src: "/favicon.svg", alt: "", width: 24, height: 24 }), "Godwit"),
         el("button", { class: "primary", click: () => this.write() }, "Write"),
         el("span", { class: "who" }, this.jmap.username),
-        el("button", { class: "quiet", click: async () => { await logOut(); this.leave(); } }, "Log out")),
+        el("button", { class: "quiet", click: () => void this.guard(() => this.logOut()) }, "Log out")),
       this.nav, this.list, this.reader);
     this.root.replaceChildren(this.shell);
     this.clearReader();
@@ -136,6 +146,11 @@ export class MailView {
     this.list.querySelector("input")!.value = "";
     this.opened = "";
     this.clearReader();
+    this.emails = [];
+    this.more = false;
+    this.items.replaceChildren();
+    this.moreButton.hidden = true;
+    this.listTitle.textContent = "";
     this.drawMailboxes();
     this.pane("list");
     await this.loadList();
@@ -143,17 +158,20 @@ export class MailView {
 
   // Messages
 
-  private async fetchPage(position: number, limit: number): Promise<Email[]> {
-    const filter = { inMailbox: this.selected, ...(this.search ? { text: this.search } : {}) };
+  // Nothing when another mailbox, or another search, was chosen before the answer came.
+  private async fetchPage(position: number, limit: number): Promise<Email[] | null> {
+    const { selected, search } = this;
+    const filter = { inMailbox: selected, ...(search ? { text: search } : {}) };
     const [, got] = await this.jmap.call(
       ["Email/query", { filter, sort: [{ property: "receivedAt", isAscending: false }], position, limit }],
       ["Email/get", { "#ids": { resultOf: "c0", name: "Email/query", path: "/ids" },
                       properties: LIST_PROPERTIES }]);
-    return got.list;
+    return this.selected === selected && this.search === search ? got.list : null;
   }
 
   private async loadList(): Promise<void> {
     const page = await this.fetchPage(0, PAGE + 1);
+    if (!page) return;
     this.more = page.length > PAGE;
     this.emails = page.slice(0, PAGE);
     this.drawList();
@@ -162,6 +180,7 @@ export class MailView {
   private loadMore(): void {
     void this.guard(async () => {
       const page = await this.fetchPage(this.emails.length, PAGE + 1);
+      if (!page) return;
       const known = new Set(this.emails.map((each) => each.id));
       const first = this.emails.length;
       this.more = page.length > PAGE;
@@ -184,6 +203,7 @@ export class MailView {
         const count = Math.max(PAGE, Math.min(this.emails.length, 400));
         await this.loadMailboxes();
         const page = await this.fetchPage(0, count + 1);
+        if (!page) continue;
         this.more = page.length > count;
         this.emails = page.slice(0, count);
         this.drawList();

@@ -8,16 +8,42 @@ export interface Shown { frame: HTMLIFrameElement; blocked: number }
 
 const REMOTE = /^\s*(https?:)?\/\//i;
 
+// Of the pictures of one message; the rest is not shown.
+const MAX_PICTURES = 50;
+const MAX_PICTURE_BYTES = 20 * 1024 * 1024;
+
+// Of the message that is shown: the browser keeps what they name until it is told.
+let pictureUrls: string[] = [];
+
 // Pictures that came with the message, by their Content-ID.
 async function picturesOf(jmap: Jmap, email: Email): Promise<Map<string, string>> {
+  pictureUrls.forEach((url) => URL.revokeObjectURL(url));
+  pictureUrls = [];
   const pictures = new Map<string, string>();
-  for (const part of email.attachments) {
-    if (!part.cid || !part.blobId || !part.type.startsWith("image/") ||
-        part.type.includes("svg")) continue;
-    const response = await fetch(jmap.download(part.blobId, "picture", part.type));
-    if (response.ok) pictures.set(part.cid, URL.createObjectURL(await response.blob()));
-  }
+  let left = MAX_PICTURE_BYTES;
+  const wanted = email.attachments.filter((part) => part.cid && part.blobId &&
+    part.type.startsWith("image/") && !part.type.includes("svg"))
+    .slice(0, MAX_PICTURES).filter((part) => (left -= part.size) >= 0);
+  await Promise.all(wanted.map(async (part) => {
+    try {
+      const response = await fetch(jmap.download(part.blobId!, "picture", part.type));
+      if (!response.ok) return;
+      const url = URL.createObjectURL(await response.blob());
+      pictureUrls.push(url);
+      pictures.set(part.cid!, url);
+    } catch { /* the message is shown without it */ }
+  }));
   return pictures;
+}
+
+// RFC 2392: the Content-ID of a "cid:" URL. What a sender wrote may be no encoding at all.
+function contentId(url: string): string {
+  const encoded = url.slice("cid:".length);
+  try {
+    return decodeURIComponent(encoded);
+  } catch {
+    return encoded;
+  }
 }
 
 function sanitise(html: string, pictures: Map<string, string>): { clean: string; blocked: number } {
@@ -25,9 +51,14 @@ function sanitise(html: string, pictures: Map<string, string>): { clean: string;
   // Styles without what they would fetch. The frame's policy fetches nothing anyway; this counts it.
   const local = (css: string) => css.replace(/@import[^;]*;?|url\s*\([^)]*\)/gi, (found) => {
     if (!/data:image\//i.test(found)) blocked++;
-    return found.startsWith("@") ? "" : "none";
+    return found.startsWith("@") ? " " : " none ";
   });
   const purify = DOMPurify(window);
+  // Before DOMPurify's own look at the text, and never joining what stood on both sides: "<@import;/style>"
+  // must not become the end of the style, with tags of the sender's behind it.
+  purify.addHook("uponSanitizeElement", (node: Node) => {
+    if (node.nodeName === "STYLE") node.textContent = local(node.textContent ?? "");
+  });
   purify.addHook("afterSanitizeAttributes", (node: Element) => {
     if (node.tagName === "A") {
       node.setAttribute("target", "_blank");
@@ -36,7 +67,7 @@ function sanitise(html: string, pictures: Map<string, string>): { clean: string;
     const source = node.getAttribute("src");
     if (source !== null) {
       const picture = source.startsWith("cid:")
-        ? pictures.get(decodeURIComponent(source.slice(4))) : undefined;
+        ? pictures.get(contentId(source)) : undefined;
       if (picture) {
         node.setAttribute("src", picture);
       } else if (!source.startsWith("data:image/")) {
@@ -49,7 +80,6 @@ function sanitise(html: string, pictures: Map<string, string>): { clean: string;
     node.removeAttribute("background");
     const style = node.getAttribute("style");
     if (style !== null) node.setAttribute("style", local(style));
-    if (node.tagName === "STYLE") node.textContent = local(node.textContent ?? "");
   });
   const clean = purify.sanitize(html, {
     USE_PROFILES: { html: true },

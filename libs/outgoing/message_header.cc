@@ -1,4 +1,4 @@
-#include "services/submission/message_header.h"
+#include "libs/outgoing/message_header.h"
 
 #include <algorithm>
 #include <optional>
@@ -12,16 +12,35 @@
 #include "libs/smtp/header_copy.h"
 #include "libs/smtp/trace.h"
 
-namespace godwit::submission {
+namespace godwit::outgoing {
 namespace {
 
 using smtp::MakeReply;
 using smtp::ReplyKind;
 
-// RFC 5322 §3.6: at most once.
-constexpr std::string_view kOnce[] = {"From",        "Sender",    "Reply-To", "To",
-                                      "Cc",          "Subject",   "Date",     "Message-ID",
-                                      "In-Reply-To", "References"};
+// At most once: RFC 5322 §3.6, RFC 2045 §3, RFC 2369 §3. Of two, one reader takes the first and
+// another the last; and our signature would cover both.
+constexpr std::string_view kOnce[] = {"From",
+                                      "Sender",
+                                      "Reply-To",
+                                      "To",
+                                      "Cc",
+                                      "Subject",
+                                      "Date",
+                                      "Message-ID",
+                                      "In-Reply-To",
+                                      "References",
+                                      "MIME-Version",
+                                      "Content-Type",
+                                      "Content-Transfer-Encoding",
+                                      "List-Id",
+                                      "List-Post",
+                                      "List-Help",
+                                      "List-Subscribe",
+                                      "List-Unsubscribe",
+                                      "List-Unsubscribe-Post",
+                                      "List-Owner",
+                                      "List-Archive"};
 
 smtp::Reply Refuse(std::string_view why) { return MakeReply(ReplyKind::kBadHeader, why); }
 
@@ -147,4 +166,4 @@ std::string CompleteHeader(std::string_view header, const HeaderFacts& facts, ab
   return out;
 }
 
-}  // namespace godwit::submission
+}  // namespace godwit::outgoing

@@ -1,7 +1,7 @@
 #pragma once
 
-// The header of a submitted message: whether it may leave as it is, and what is missing in it
-// (RFC 6409 §8). Pure.
+// The header of a message that a user of ours sends, by SMTP or JMAP: whether it may leave as it
+// is, and what is missing in it (RFC 6409 §8). Pure.
 //
 //   auto read = ReadHeader(header, smtputf8);
 //   if (auto* refused = std::get_if<smtp::Reply>(&read)) ...
@@ -19,7 +19,7 @@
 #include "absl/time/time.h"
 #include "libs/smtp/reply.h"
 
-namespace godwit::submission {
+namespace godwit::outgoing {
 
 struct HeaderFacts {
   // Addresses of From, and of Sender where there is one, "local@domain" with the domain as
@@ -34,7 +34,8 @@ struct HeaderFacts {
 };
 
 // `header` with or without the empty line. A Reply for a header with NUL, with lines that are no
-// fields, with a field twice that may stand once (RFC 5322 §3.6), without From, with a From or
+// fields, with a field twice that may stand once (RFC 5322 §3.6, and those of MIME and of lists),
+// without From, with a From or
 // Sender that can be read in several ways, names nobody or is of several domains, and for UTF-8
 // without `smtputf8`.
 std::variant<HeaderFacts, smtp::Reply> ReadHeader(std::string_view header, bool smtputf8);
@@ -45,4 +46,4 @@ std::variant<HeaderFacts, smtp::Reply> ReadHeader(std::string_view header, bool 
 std::string CompleteHeader(std::string_view header, const HeaderFacts& facts, absl::Time now,
                            std::string_view token);
 
-}  // namespace godwit::submission
+}  // namespace godwit::outgoing

@@ -8,13 +8,13 @@
 
 #include "libs/base/check.h"
 #include "libs/mime/header.h"
-#include "services/submission/message_header.h"
+#include "libs/outgoing/message_header.h"
 
 namespace {
 
-using godwit::submission::CompleteHeader;
-using godwit::submission::HeaderFacts;
-using godwit::submission::ReadHeader;
+using godwit::outgoing::CompleteHeader;
+using godwit::outgoing::HeaderFacts;
+using godwit::outgoing::ReadHeader;
 
 // As smtp::DataReader lets it through: lines end with CRLF and nothing else.
 bool HasGoodLines(std::string_view text) {
