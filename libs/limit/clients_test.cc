@@ -93,6 +93,23 @@ TEST_CASE_METHOD(LimitsFixture, "Exempt clients, and limits of 0, are never met"
   CHECK_FALSE(limits->bytes().Over(Ip("192.0.2.1")));
 }
 
+TEST_CASE_METHOD(LimitsFixture, "Classes of one prefix length count once, with the lower limit",
+                 "[limit][unit]") {
+  options.networks.v4_bits = {32, 32, 24};
+  options.connections = 2;
+  options.connections_per_minute = 4;
+  Make();
+  CHECK(Ask(Ip("192.0.2.1")) == "");
+  CHECK(Ask(Ip("192.0.2.1")) == "");
+  CHECK(Ask(Ip("192.0.2.1")) == "connections");
+  admissions.clear();
+  CHECK(Ask(Ip("192.0.2.1")) == "");
+  CHECK(Ask(Ip("192.0.2.1")) == "");
+  CHECK(Ask(Ip("192.0.2.1")) == "connections");
+  admissions.clear();
+  CHECK(Ask(Ip("192.0.2.1")) == "connection-rate");
+}
+
 TEST_CASE_METHOD(LimitsFixture, "What other replicas count is added, for a while",
                  "[limit][unit]") {
   Make();

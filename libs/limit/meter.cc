@@ -35,7 +35,7 @@ bool Meter::Over(const base::IpAddress& address) const {
 void Meter::Add(const base::IpAddress& address, double amount) {
   if (!IsLimited(address)) return;
   const absl::Duration now = clock_->Monotonic();
-  for (const NetworkKey& key : networks_->Of(address)) table_.Add(key, amount, now);
+  for (const NetworkKey& key : networks_->Distinct(address)) table_.Add(key, amount, now);
 }
 
 // Two threads at the same moment may both be let through: limits are approximate.

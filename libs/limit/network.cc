@@ -47,6 +47,14 @@ std::array<NetworkKey, kClasses> Networks::Of(const base::IpAddress& address) co
   return keys;
 }
 
+std::vector<NetworkKey> Networks::Distinct(const base::IpAddress& address) const {
+  std::vector<NetworkKey> distinct;
+  for (const NetworkKey& key : Of(address)) {
+    if (std::find(distinct.begin(), distinct.end(), key) == distinct.end()) distinct.push_back(key);
+  }
+  return distinct;
+}
+
 double Networks::FactorOf(const NetworkKey& key) const {
   const auto& bits = key.v4 ? options_.v4_bits : options_.v6_bits;
   for (size_t i = 0; i < bits.size(); ++i) {

@@ -61,7 +61,10 @@ class Networks {
   explicit Networks(NetworkOptions options) : options_(std::move(options)) {}
 
   bool IsExempt(const base::IpAddress& address) const;
+  // Nearest first.
   std::array<NetworkKey, kClasses> Of(const base::IpAddress& address) const;
+  // The same, each once: two classes may be given one prefix length.
+  std::vector<NetworkKey> Distinct(const base::IpAddress& address) const;
   double factor(int of_class) const { return options_.factors[static_cast<size_t>(of_class)]; }
   // What a network of this prefix length may; of a length that we do not count: the widest's.
   double FactorOf(const NetworkKey& key) const;

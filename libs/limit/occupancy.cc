@@ -23,7 +23,7 @@ uint32_t Occupancy::Held(const NetworkKey& key) {
 }
 
 void Occupancy::Change(const base::IpAddress& address, int by) {
-  for (const NetworkKey& key : networks_->Of(address)) {
+  for (const NetworkKey& key : networks_->Distinct(address)) {
     Stripe& stripe = StripeOf(key);
     std::lock_guard lock(stripe.mutex);
     uint32_t& held = stripe.held[key];
