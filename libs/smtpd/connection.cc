@@ -16,11 +16,14 @@ using smtp::ReplyKind;
 constexpr size_t kFlushAt = 64 * 1024;
 // For the peer to take our last reply and close.
 constexpr absl::Duration kLinger = absl::Seconds(2);
+// A pause is cut into pieces, so that a drain ends it.
+constexpr absl::Duration kPauseStep = absl::Seconds(1);
 // Letters of a connection's id: 60 bits, so that no two transactions ever share theirs.
 constexpr size_t kIdSize = 12;
 
-smtp::ServerOptions OptionsFor(const Profile& profile) {
+smtp::ServerOptions OptionsFor(const Profile& profile, const std::string& id) {
   smtp::ServerOptions options = profile.smtp();
+  options.id = id;
   options.tls = profile.implicit_tls;
   if (profile.tls != nullptr && !profile.implicit_tls) {
     options.extensions.Add(smtp::Extension::kStartTls);
@@ -43,7 +46,7 @@ Connection::Connection(std::unique_ptr<net::Stream> stream, Front* front, const 
       profile_(profile),
       id_(options_.random->Token(kIdSize)),
       room_(front->Enter()),
-      smtp_(OptionsFor(*profile)),
+      smtp_(OptionsFor(*profile, id_)),
       handler_(profile->new_handler()) {
   session_end_ = options_.clock->Monotonic() + options_.session_total;
   stream_->set_write_timeout(options_.write_timeout);
@@ -52,7 +55,13 @@ Connection::Connection(std::unique_ptr<net::Stream> stream, Front* front, const 
 Connection::~Connection() { front_->Leave(); }
 
 base::Task<void> Connection::Run() {
-  if (!room_) smtp_.Refuse(MakeReply(ReplyKind::kTooManyConnections));
+  if (room_) {
+    const bool wanted = co_await AdmitClient();
+    if (!wanted) co_return;
+  } else {
+    smtp_.Refuse(MakeReply(ReplyKind::kTooManyConnections));
+  }
+  options_.connections->At({room_ ? "accepted" : "refused"}).Add();
   absl::Status admitted = co_await Admit();
   if (!admitted.ok()) {
     obs::Log(obs::Level::kInfo, "client not admitted",
@@ -62,12 +71,38 @@ base::Task<void> Connection::Run() {
   bool open = true;
   while (open) {
     smtp::Action action = smtp_.Next(&in_);
+    if (!std::holds_alternative<smtp::NeedInput>(action)) between_commands_ = true;
     open = co_await Carry(std::move(action));
   }
+  NoteEnd();
   co_await EndTransaction();
   in_ = {};
   input_ = net::Input();
   co_await stream_->Shutdown(kLinger);
+}
+
+// Whoever hammers at the door costs us next to nothing: no handshake, and no waiting for the end.
+base::Task<bool> Connection::AdmitClient() {
+  if (profile_->clients == nullptr) co_return true;
+  admission_ = profile_->clients->Admit(stream_->peer().address);
+  if (admission_.refused_by.empty()) co_return true;
+  options_.connections->At({"refused"}).Add();
+  options_.limited->At({admission_.refused_by}).Add();
+  const smtp::Reply reply = MakeReply(ReplyKind::kTooManyConnections);
+  handler_->NoteRefusal(Facts(), reply, admission_.refused_by);
+  if (!profile_->implicit_tls) {
+    std::string bytes = smtp::Write(WithId(reply, id_));
+    (void)co_await Write(bytes);
+  }
+  co_return false;
+}
+
+// What the session itself refused; Transactions have told of theirs.
+void Connection::NoteEnd() {
+  const std::string_view cut = smtp_.cut();
+  if (cut == "drain" || cut == "refused") return;
+  if (!cut.empty()) options_.cuts->At({cut}).Add();
+  if (smtp_.refusal()) handler_->NoteRefusal(Facts(), *smtp_.refusal(), cut);
 }
 
 base::Task<absl::Status> Connection::Admit() {
@@ -82,6 +117,7 @@ base::Task<bool> Connection::Carry(smtp::Action action) {
   if (std::holds_alternative<smtp::NeedInput>(action)) {
     open = co_await ReadMore();
   } else if (auto* send = std::get_if<smtp::Send>(&action)) {
+    co_await Pace();
     open = co_await Write(send->bytes);
   } else if (std::holds_alternative<smtp::StartTls>(action)) {
     open = co_await StartTls();
@@ -163,7 +199,13 @@ ClientFacts Connection::Facts() const {
 absl::Duration Connection::NextTimeout() const {
   const absl::Duration now = options_.clock->Monotonic();
   if (smtp_.in_data()) return std::min(options_.data_block_timeout, data_end_ - now);
-  return std::min(options_.command_timeout, session_end_ - now);
+  return std::min(command_end_, session_end_) - now;
+}
+
+std::string_view Connection::TimedOut() const {
+  const absl::Duration now = options_.clock->Monotonic();
+  if (smtp_.in_data()) return now >= data_end_ ? "data-time" : "data-silence";
+  return now >= session_end_ ? "session-time" : "command-time";
 }
 
 base::Task<bool> Connection::ReadMore() {
@@ -172,19 +214,36 @@ base::Task<bool> Connection::ReadMore() {
   input_ = net::Input();  // gives the buffer back while we wait
   const bool cut = front_->cutting() && !smtp_.in_data();
   if (cut || (front_->draining() && smtp_.idle())) {
-    smtp_.End(MakeReply(ReplyKind::kShuttingDown));
+    smtp_.End(MakeReply(ReplyKind::kShuttingDown), "drain");
     co_return true;
+  }
+  if (std::exchange(between_commands_, false)) {
+    command_end_ = options_.clock->Monotonic() + options_.command_timeout;
   }
   const absl::Duration timeout = NextTimeout();
   if (timeout <= absl::ZeroDuration()) {
-    smtp_.End(MakeReply(ReplyKind::kTimeout));
+    smtp_.End(MakeReply(ReplyKind::kTimeout), TimedOut());
     co_return true;
   }
   input_ = co_await stream_->Read(timeout);
   if (input_.event == net::Ready::kClosed) co_return false;
   if (input_.event == net::Ready::kReadable) in_ = input_.bytes();
-  if (input_.event == net::Ready::kTimeout) smtp_.End(MakeReply(ReplyKind::kTimeout));
+  if (input_.event == net::Ready::kTimeout) smtp_.End(MakeReply(ReplyKind::kTimeout), TimedOut());
   co_return true;
+}
+
+base::Task<void> Connection::Pace() {
+  const int fresh = smtp_.faults() - std::exchange(faults_answered_, smtp_.faults());
+  if (fresh == 0 || profile_->clients == nullptr) co_return;
+  if (profile_->clients->IsExempt(stream_->peer().address)) co_return;
+  absl::Duration left = profile_->clients->Delay(smtp_.faults(), fresh);
+  if (left > absl::ZeroDuration()) options_.slowed->Add();
+  while (left > absl::ZeroDuration() && !front_->draining()) {
+    const absl::Duration step = std::min(left, kPauseStep);
+    const bool running = co_await stream_->reactor()->Sleep(step);
+    if (!running) co_return;
+    left -= step;
+  }
 }
 
 base::Task<bool> Connection::Write(std::string_view bytes) {

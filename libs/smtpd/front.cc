@@ -42,9 +42,7 @@ std::vector<net::Endpoint> Front::endpoints() const {
 
 bool Front::Enter() {
   options_.sessions->Add(1);
-  const bool room = ++sessions_ <= options_.max_sessions;
-  options_.connections->At({room ? "accepted" : "refused"}).Add();
-  return room;
+  return ++sessions_ <= options_.max_sessions;
 }
 
 void Front::Leave() {

@@ -13,6 +13,10 @@
 // idle, and at the end of the grace period with 421 wherever a reply may stand; only in the midst
 // of data the connection just ends.
 //
+// Where a Profile has limits for clients (libs/limit), who comes too often is told 421 at once, or,
+// where TLS would have to come first, cut without a word; and replies to those who were refused
+// much wait, by a timer.
+//
 // It outlives its connections: destroy it after the reactors have stopped.
 
 #include <atomic>
@@ -25,6 +29,7 @@
 #include "absl/time/time.h"
 #include "libs/base/clock.h"
 #include "libs/base/random.h"
+#include "libs/limit/clients.h"
 #include "libs/net/listener.h"
 #include "libs/net/reactor.h"
 #include "libs/net/tls_context.h"
@@ -37,6 +42,7 @@ namespace godwit::smtpd {
 struct FrontOptions {
   // One more is told 421.
   int64_t max_sessions = 5000;
+  // For a whole command, however slowly its octets come.
   absl::Duration command_timeout = absl::Minutes(5);
   absl::Duration data_block_timeout = absl::Minutes(3);
   absl::Duration data_total = absl::Minutes(30);
@@ -49,14 +55,22 @@ struct FrontOptions {
   obs::Gauge* sessions = nullptr;
   obs::CounterFamily* connections = nullptr;
   obs::CounterFamily* handshakes = nullptr;
+  // By reason: smtp::ServerSession::cut() but "refused" and "drain", and "command-time",
+  // "data-silence", "data-time", "session-time".
+  obs::CounterFamily* cuts = nullptr;
+  // Only where a Profile has `clients`: connections turned away, by limit::Admission::refused_by;
+  // replies that had to wait.
+  obs::CounterFamily* limited = nullptr;
+  obs::Counter* slowed = nullptr;
 };
 
 // What the clients of one listener meet.
 struct Profile {
-  // Called for each connection. STARTTLS and `tls` follow from what stands below.
+  // Called for each connection. STARTTLS, `tls` and `id` follow from what stands below.
   std::function<smtp::ServerOptions()> smtp;
-  std::shared_ptr<net::TlsContext> tls;  // null: none
-  bool implicit_tls = false;             // TLS from the first octet
+  std::shared_ptr<net::TlsContext> tls;    // null: none
+  bool implicit_tls = false;               // TLS from the first octet
+  limit::ClientLimits* clients = nullptr;  // null: none
   std::function<std::unique_ptr<Handler>()> new_handler;
 };
 

@@ -102,10 +102,18 @@ bool Session::MayShowPassword() const {
   return stream_->is_tls() || env_->settings.allow_plaintext;
 }
 
+bool Session::LoginsBlocked() {
+  if (!env_->failed_logins->Blocked(stream_->peer().address)) return false;
+  env_->metrics->logins.At({"limited"}).Add();
+  Bye("logins", "Too many failed logins, try again later");
+  return true;
+}
+
 base::Task<Reply> Session::Login(imap::LoginArguments login) {
   if (!MayShowPassword()) {
     co_return Reply::No(imap::code::kPrivacyRequired, "Use TLS first");
   }
+  if (LoginsBlocked()) co_return Reply{"", "", ""};
   const int64_t directory_seen = env_->presence->directory_seen();
   login::Step step =
       co_await env_->authenticator->TryPassword(std::move(login.user), std::move(login.password));
@@ -117,6 +125,7 @@ base::Task<Reply> Session::Authenticate(imap::AuthenticateArguments arguments) {
   if (!MayShowPassword()) {
     co_return Reply::No(imap::code::kPrivacyRequired, "Use TLS first");
   }
+  if (LoginsBlocked()) co_return Reply{"", "", ""};
   const int64_t directory_seen = env_->presence->directory_seen();
   auto conversation = env_->authenticator->Start(arguments.mechanism);
   if (conversation == nullptr) co_return Reply::No(imap::code::kCannot, "Unknown mechanism");
@@ -153,6 +162,7 @@ base::Task<Reply> Session::Judge(login::Step step, int64_t directory_seen) {
     co_return co_await LetIn(std::move(*accepted), directory_seen);
   }
   if (auto* refused = std::get_if<login::Refused>(&step)) {
+    if (!refused->disabled) env_->failed_logins->Add(stream_->peer().address);
     co_return co_await LoginFailed(refused->reason);
   }
   env_->metrics->logins.At({"unavailable"}).Add();

@@ -49,6 +49,7 @@ absl::Status Server::Start() {
   hints_ = std::make_unique<hint::HintSender>(hints, reactors_->at(0));
   GODWIT_RETURN_IF_ERROR(StartRpc());
 
+  GODWIT_RETURN_IF_ERROR(StartLimits());
   environment_.settings = MakeSettings();
   environment_.database = database_.get();
   environment_.deliverer = deliverer_.get();
@@ -67,6 +68,19 @@ absl::Status Server::Start() {
   for (const config::v1::Listener& listener : config_.listeners()) {
     GODWIT_RETURN_IF_ERROR(StartListener(listener));
   }
+  return absl::OkStatus();
+}
+
+absl::Status Server::StartLimits() {
+  GODWIT_ASSIGN_OR_RETURN(const limit::FailedLoginOptions options,
+                          runtime::MakeFailedLogins(config_.login().failed_logins()));
+  failed_logins_ =
+      std::make_unique<limit::FailedLogins>(options, context_->clock, base::RandomSource::System());
+  exchange_ = std::make_unique<limit::Exchange>(failed_logins_->counters(), database_.get(),
+                                                base::RandomSource::System(),
+                                                limit::ExchangeMetrics{&metrics_.exchanges});
+  environment_.failed_logins = failed_logins_.get();
+  base::SpawnOn(reactors_->at(0), exchange_->Run());
   return absl::OkStatus();
 }
 

@@ -116,6 +116,8 @@ class Session : public hint::Wakeable {
   base::Task<Reply> Authenticate(imap::AuthenticateArguments arguments);
   base::Task<std::optional<std::string>> AskClient(std::string challenge);
   base::Task<Reply> Judge(login::Step step, int64_t directory_seen);
+  // Too many have failed from the client's network: says so and ends the session.
+  bool LoginsBlocked();
   base::Task<Reply> LoginFailed(std::string_view why);
   base::Task<Reply> LetIn(login::Accepted accepted, int64_t directory_seen);
   void LeaveAccount();

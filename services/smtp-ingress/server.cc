@@ -13,6 +13,7 @@
 #include "libs/store/directory_changes.h"
 #include "libs/store/maintenance.h"
 #include "libs/store/ready.h"
+#include "libs/store/refused_sessions.h"
 #include "services/smtp-ingress/settings.h"
 
 namespace godwit::smtp_ingress {
@@ -31,7 +32,7 @@ constexpr absl::Duration kChangeLogSlack = absl::Hours(24);
 // One transaction or a few short ones; returns how much was done.
 using SweepStep = std::function<absl::StatusOr<int64_t>(db::Connection&)>;
 
-std::vector<SweepStep> SweepSteps(absl::Time now) {
+std::vector<SweepStep> SweepSteps(absl::Time now, absl::Duration keep_refused) {
   return {
       [now](db::Connection& c) {
         return store::SweepBlobs(c, now, now - kDeadBlobAge, kSweepBatch);
@@ -46,6 +47,9 @@ std::vector<SweepStep> SweepSteps(absl::Time now) {
       [](db::Connection& c) -> absl::StatusOr<int64_t> {
         GODWIT_RETURN_IF_ERROR(store::CompactDirectoryChanges(c).status());
         return 0;
+      },
+      [now, keep_refused](db::Connection& c) {
+        return store::KeepRefusedSessions(c, now, now - keep_refused);
       },
   };
 }
@@ -82,9 +86,28 @@ absl::Status Server::Start() {
   services_.hints = hints_.get();
   services_.memory = memory_.get();
   services_.metrics = &metrics_;
+  GODWIT_RETURN_IF_ERROR(StartLimits());
   GODWIT_RETURN_IF_ERROR(OpenListeners());
   GODWIT_RETURN_IF_ERROR(StartRpc());
   base::SpawnOn(reactors_->at(0), Background());
+  return absl::OkStatus();
+}
+
+// What clients may do, and what is kept of those who did more.
+absl::Status Server::StartLimits() {
+  GODWIT_ASSIGN_OR_RETURN(const limit::ClientLimitOptions options,
+                          runtime::MakeClientLimits(config_.clients()));
+  clients_ = std::make_unique<limit::ClientLimits>(options, context_->clock, services_.random);
+  exchange_ = std::make_unique<limit::Exchange>(clients_->counters(), pool_.get(), services_.random,
+                                                limit::ExchangeMetrics{&metrics_.exchanges});
+  SessionLog::Options kept;
+  kept.per_minute = config_.refused_sessions().per_minute();
+  session_log_ =
+      std::make_unique<SessionLog>(kept, pool_.get(), context_->clock, &metrics_.refused_sessions);
+  services_.clients = clients_.get();
+  services_.session_log = session_log_.get();
+  base::SpawnOn(reactors_->at(0), exchange_->Run());
+  base::SpawnOn(reactors_->at(0), session_log_->Run());
   return absl::OkStatus();
 }
 
@@ -104,6 +127,9 @@ absl::Status Server::OpenListeners() {
   options.sessions = &metrics_.sessions;
   options.connections = &metrics_.connections;
   options.handshakes = &metrics_.handshakes;
+  options.cuts = &metrics_.cuts;
+  options.limited = &metrics_.limited;
+  options.slowed = &metrics_.slowed;
   front_ = std::make_unique<smtpd::Front>(reactors_.get(), std::move(options));
   const size_t connections = config_.limits().sessions() + smtpd::kRefusable;
 
@@ -117,6 +143,7 @@ absl::Status Server::OpenListeners() {
     smtpd::Profile profile = MakeProfile(ListenerKind::kPublic);
     profile.tls = tls;
     profile.implicit_tls = listener.implicit_tls();
+    profile.clients = clients_.get();
     GODWIT_RETURN_IF_ERROR(front_->Listen(std::move(listen), std::move(profile)));
   }
   if (config_.has_internal()) {
@@ -160,7 +187,8 @@ base::Task<void> Server::Background() {
 
 base::Task<void> Server::Sweep() {
   const absl::Time now = context_->clock->Now();
-  for (const SweepStep& step : SweepSteps(now)) {
+  const absl::Duration keep_refused = runtime::ToDuration(config_.refused_sessions().retention());
+  for (const SweepStep& step : SweepSteps(now, keep_refused)) {
     // Until fewer than a whole batch came: a mailbox that is removed leaves thousands.
     absl::StatusOr<int64_t> done = kSweepBatch;
     while (done.ok() && *done >= kSweepBatch) done = co_await pool_->Run(step);
@@ -178,8 +206,9 @@ base::Task<void> Server::Sweep() {
 absl::Status Server::Reload() { return certificates_.Check(); }
 
 void Server::Drain(absl::Duration grace) {
-  if (reactors_ == nullptr) return;
+  if (std::exchange(drained_, true) || reactors_ == nullptr) return;
   if (front_ != nullptr) front_->Drain(grace);
+  if (session_log_ != nullptr) reactors_->at(0)->RunUntilDone(session_log_->Flush()).IgnoreError();
   reactors_->Stop();
 }
 

@@ -11,12 +11,14 @@
 #include "libs/base/random.h"
 #include "libs/db/pool.h"
 #include "libs/hint/hint_sender.h"
+#include "libs/limit/clients.h"
 #include "libs/smtp/server.h"
 #include "libs/smtpd/memory.h"
 #include "libs/store/deliverer.h"
 #include "services/smtp-ingress/decision.h"
 #include "services/smtp-ingress/metrics.h"
 #include "services/smtp-ingress/recipient.h"
+#include "services/smtp-ingress/session_log.h"
 #include "services/smtp-ingress/verify_client.h"
 
 namespace godwit::smtp_ingress {
@@ -42,6 +44,8 @@ struct Services {
   VerifyClient* verifier = nullptr;
   hint::HintSender* hints = nullptr;
   smtpd::MemoryBudget* memory = nullptr;  // of the messages of all connections
+  limit::ClientLimits* clients = nullptr;
+  SessionLog* session_log = nullptr;
   Metrics* metrics = nullptr;
 };
 

@@ -13,14 +13,6 @@ namespace {
 using smtp::MakeReply;
 using smtp::ReplyKind;
 
-// Whose failed logins are counted together: an IPv4 address, an IPv6 /64, of which one customer has
-// at least one.
-std::string LimiterKey(const base::IpAddress& address) {
-  constexpr size_t kNetworkOctets = 8;
-  return std::string(address.bytes().substr(
-      0, address.bytes().size() == 4 ? std::string_view::npos : kNetworkOctets));
-}
-
 }  // namespace
 
 smtp::ServerOptions OptionsNow(const Settings& settings, absl::Time now) {
@@ -34,7 +26,7 @@ smtp::ServerOptions OptionsNow(const Settings& settings, absl::Time now) {
 
 base::Task<smtp::AuthAnswer> SubmissionHandler::Authenticate(smtpd::ClientFacts client,
                                                              smtp::CheckAuth check) {
-  if (!services_->failed_logins->Has(LimiterKey(client.address), 1)) {
+  if (services_->failed_logins->Blocked(client.address)) {
     services_->metrics->logins.At({"limited"}).Add();
     co_return MakeReply(ReplyKind::kTooManyErrors, "Too many failed logins, try again later");
   }
@@ -75,7 +67,7 @@ base::Task<smtp::AuthAnswer> SubmissionHandler::Answer(smtpd::ClientFacts client
 base::Task<smtp::Reply> SubmissionHandler::Refuse(smtpd::ClientFacts client,
                                                   login::Refused refused) {
   services_->metrics->logins.At({"failure"}).Add();
-  if (!refused.disabled) (void)services_->failed_logins->Take(LimiterKey(client.address), 1);
+  if (!refused.disabled) services_->failed_logins->Add(client.address);
   obs::Log(obs::Level::kInfo, "login failed",
            {{"session", client.session},
             {"client", client.address.ToString()},

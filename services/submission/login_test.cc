@@ -116,7 +116,7 @@ TEST_CASE_METHOD(SubmissionFixture, "Failed logins are held back, and end the se
 
 TEST_CASE_METHOD(SubmissionFixture, "Failed logins of an address are counted over its sessions",
                  "[submission][component]") {
-  Start("login: {failure_delay: 1ms, failures_per_address: 3}\n");
+  Start("login: {failure_delay: 1ms, failed_logins: {per_minute: 3}}\n");
   for (int i = 0; i < 3; ++i) {
     CHECK(Connect()->Say("AUTH PLAIN " + PlainMessage("alice@y.example", "wrong")) == kFailed);
   }

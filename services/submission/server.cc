@@ -30,7 +30,14 @@ absl::Status Server::Start() {
   const RateLimits limits = MakeRateLimits(config_);
   messages_ = std::make_unique<base::RateLimiter>(limits.messages, context_->clock);
   recipients_ = std::make_unique<base::RateLimiter>(limits.recipients, context_->clock);
-  failed_logins_ = std::make_unique<base::RateLimiter>(limits.failed_logins, context_->clock);
+  GODWIT_ASSIGN_OR_RETURN(const limit::FailedLoginOptions failed_logins,
+                          runtime::MakeFailedLogins(config_.login().failed_logins()));
+  failed_logins_ = std::make_unique<limit::FailedLogins>(failed_logins, context_->clock,
+                                                         base::RandomSource::System());
+  exchange_ = std::make_unique<limit::Exchange>(failed_logins_->counters(), pool_.get(),
+                                                base::RandomSource::System(),
+                                                limit::ExchangeMetrics{&metrics_.exchanges});
+  base::SpawnOn(reactors_->at(0), exchange_->Run());
 
   services_.settings = MakeSettings(config_);
   services_.clock = context_->clock;
@@ -65,6 +72,7 @@ absl::Status Server::OpenListeners() {
   options.sessions = &metrics_.sessions;
   options.connections = &metrics_.connections;
   options.handshakes = &metrics_.handshakes;
+  options.cuts = &metrics_.cuts;
   front_ = std::make_unique<smtpd::Front>(reactors_.get(), std::move(options));
 
   std::shared_ptr<net::TlsContext> tls;

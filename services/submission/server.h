@@ -9,6 +9,8 @@
 #include "absl/status/status.h"
 #include "libs/base/rate_limiter.h"
 #include "libs/certificates/keeper.h"
+#include "libs/limit/exchange.h"
+#include "libs/limit/failed_logins.h"
 #include "libs/login/login.h"
 #include "libs/net/certificate_watch.h"
 #include "libs/net/reactor.h"
@@ -48,7 +50,8 @@ class Server : public runtime::Service {
   std::unique_ptr<smtpd::MemoryBudget> memory_;
   std::unique_ptr<base::RateLimiter> messages_;
   std::unique_ptr<base::RateLimiter> recipients_;
-  std::unique_ptr<base::RateLimiter> failed_logins_;
+  std::unique_ptr<limit::FailedLogins> failed_logins_;
+  std::unique_ptr<limit::Exchange> exchange_;
   // Before what posts to its threads, so that it goes after them.
   std::unique_ptr<net::ReactorPool> reactors_;
   std::unique_ptr<db::Pool> pool_;

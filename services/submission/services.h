@@ -10,6 +10,7 @@
 #include "libs/base/random.h"
 #include "libs/base/rate_limiter.h"
 #include "libs/db/pool.h"
+#include "libs/limit/failed_logins.h"
 #include "libs/login/login.h"
 #include "libs/outgoing/sender.h"
 #include "libs/smtp/server.h"
@@ -41,10 +42,10 @@ struct Services {
   db::Pool* pool = nullptr;
   const login::Authenticator* authenticator = nullptr;
   outgoing::Sender* sender = nullptr;
-  smtpd::MemoryBudget* memory = nullptr;       // of the messages of all connections
-  base::RateLimiter* messages = nullptr;       // by account
-  base::RateLimiter* recipients = nullptr;     // by account
-  base::RateLimiter* failed_logins = nullptr;  // by address
+  smtpd::MemoryBudget* memory = nullptr;    // of the messages of all connections
+  base::RateLimiter* messages = nullptr;    // by account
+  base::RateLimiter* recipients = nullptr;  // by account
+  limit::FailedLogins* failed_logins = nullptr;
   Metrics* metrics = nullptr;
 };
 

@@ -59,8 +59,6 @@ RateLimits MakeRateLimits(const Config& config) {
   RateLimits limits;
   limits.messages.amount = config.daily().messages();
   limits.recipients.amount = config.daily().recipients();
-  limits.failed_logins.amount = config.login().failures_per_address();
-  limits.failed_logins.period = runtime::ToDuration(config.login().failure_period());
   return limits;
 }
 

@@ -16,7 +16,6 @@ outgoing::Sender::Options MakeSenderOptions(const Config& config);
 struct RateLimits {
   base::RateLimiter::Options messages;
   base::RateLimiter::Options recipients;
-  base::RateLimiter::Options failed_logins;
 };
 RateLimits MakeRateLimits(const Config& config);
 
