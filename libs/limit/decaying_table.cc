@@ -45,30 +45,42 @@ double DecayingTable::LevelAt(const Slot& slot, double now) {
   return slot.rank < kNothing ? 0 : (slot.rank - slot.error) * Decay(slot.at, now);
 }
 
-size_t DecayingTable::Find(size_t set, const NetworkKey& key, double now) const {
+const DecayingTable::Slot* DecayingTable::Find(size_t set, const NetworkKey& key) const {
+  const Slot* const begin = &slots_[set * kSetSize];
+  const Slot* const end = begin + kSetSize;
+  const Slot* const found =
+      std::find_if(begin, end, [&](const Slot& s) { return s.key == key && s.rank > 0; });
+  return found == end ? nullptr : found;
+}
+
+DecayingTable::Slot& DecayingTable::Lowest(size_t set, double now) {
   size_t lowest = set * kSetSize;
-  for (size_t i = set * kSetSize; i < (set + 1) * kSetSize; ++i) {
-    if (slots_[i].key == key && slots_[i].rank > 0) return i;
-    if (RankAt(slots_[i], now) < RankAt(slots_[lowest], now)) lowest = i;
+  double lowest_rank = RankAt(slots_[lowest], now);
+  for (size_t i = lowest + 1; i < (set + 1) * kSetSize && lowest_rank > 0; ++i) {
+    const double rank = RankAt(slots_[i], now);
+    if (rank >= lowest_rank) continue;
+    lowest = i;
+    lowest_rank = rank;
   }
-  return lowest;
+  return slots_[lowest];
 }
 
 double DecayingTable::Level(const NetworkKey& key, absl::Duration now) const {
   const double at = absl::FDivDuration(now, period_);
   const size_t set = SetOf(key);
   std::lock_guard lock(MutexOf(set));
-  const Slot& slot = slots_[Find(set, key, at)];
-  return slot.key == key ? LevelAt(slot, at) : 0;
+  const Slot* slot = Find(set, key);
+  return slot == nullptr ? 0 : LevelAt(*slot, at);
 }
 
 double DecayingTable::Add(const NetworkKey& key, double amount, absl::Duration now) {
   const double at = absl::FDivDuration(now, period_);
   const size_t set = SetOf(key);
   std::lock_guard lock(MutexOf(set));
-  Slot& slot = slots_[Find(set, key, at)];
+  const Slot* found = Find(set, key);
+  Slot& slot = found == nullptr ? Lowest(set, at) : slots_[static_cast<size_t>(found - &slots_[0])];
   const double rank = RankAt(slot, at);
-  const double level = slot.key == key ? LevelAt(slot, at) : 0;
+  const double level = found == nullptr ? 0 : LevelAt(slot, at);
   slot.rank = static_cast<float>(rank + amount);
   slot.error = static_cast<float>(rank - level);
   slot.at = std::max(slot.at, at);

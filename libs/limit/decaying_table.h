@@ -77,8 +77,9 @@ class DecayingTable {
   std::mutex& MutexOf(size_t set) const;
   static double RankAt(const Slot& slot, double now);
   static double LevelAt(const Slot& slot, double now);
-  // The index of the key's slot, or of the lowest one of the set.
-  size_t Find(size_t set, const NetworkKey& key, double now) const;
+  // nullptr: it has none.
+  const Slot* Find(size_t set, const NetworkKey& key) const;
+  Slot& Lowest(size_t set, double now);
 
   const absl::Duration period_;
   const Seed seed_;

@@ -9,8 +9,8 @@
 //   meter.Add(address, 1);
 //
 // An address is over when one more would bring one of its three networks above its limit
-// (network.h); limits are per period as in decaying_table.h, whose bounds of memory and error hold. What other replicas
-// count is added (counter.h). Thread-safe; O(1).
+// (network.h); limits are per period as in decaying_table.h, whose bounds of memory and error hold.
+// What other replicas count is added (counter.h). Thread-safe; O(1).
 
 #include <string>
 #include <vector>
