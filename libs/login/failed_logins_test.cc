@@ -11,7 +11,6 @@ namespace godwit::login {
 namespace {
 
 const base::IpAddress kClient = *base::IpAddress::Parse("192.0.2.1");
-constexpr absl::Duration kPeriod = absl::Minutes(10);
 
 struct Ended {
   int judged = 0;
@@ -28,6 +27,12 @@ class FailedLoginsFixture {
   testing::FakeClock clock;
 
  private:
+  static limit::FailedLoginOptions Options() {
+    limit::FailedLoginOptions options;
+    options.per_minute = 5;
+    options.per_day = 0;
+    return options;
+  }
   base::Task<Step> Judge(Step verdict) {
     ++ended_.judged;
     (void)co_await net::Reactor::Current()->Sleep(absl::Milliseconds(5));
@@ -36,14 +41,16 @@ class FailedLoginsFixture {
   base::Task<Ended> AttemptAll(int count, Step verdict, base::IpAddress address) {
     ended_ = {};
     std::vector<base::Task<std::optional<Step>>> attempts;
-    for (int i = 0; i < count; ++i) attempts.push_back(failed_.Run(address, Judge(verdict)));
+    for (int i = 0; i < count; ++i) {
+      attempts.push_back(RunCounted(&failed_, address, Judge(verdict)));
+    }
     const auto steps = co_await base::WhenAll(std::move(attempts));
     ended_.refused = static_cast<int>(
         std::count_if(steps.begin(), steps.end(), [](const auto& step) { return !step; }));
     co_return ended_;
   }
 
-  FailedLogins failed_{{.amount = 5, .period = kPeriod}, &clock};
+  limit::FailedLogins failed_{Options(), &clock, base::RandomSource::System()};
   net::Reactor reactor_;
   Ended ended_;
 };
@@ -55,8 +62,8 @@ TEST_CASE_METHOD(FailedLoginsFixture, "Guesses at the same moment are no more th
   const Ended ended = Attempt(100, Refused{"wrong"});
   CHECK(ended.judged == 5);
   CHECK(ended.refused == 95);
-  // One more for each part of the period, however many ask then.
-  clock.Advance(kPeriod / 5);
+  // Of five 3.03 are left after half of the minute: one more, however many ask then.
+  clock.Advance(absl::Seconds(30));
   CHECK(Attempt(100, Refused{"wrong"}).judged == 1);
 }
 

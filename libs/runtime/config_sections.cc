@@ -5,6 +5,36 @@
 #include "proto/godwit/config/v1/common.pb.h"
 
 namespace godwit::runtime {
+namespace {
+
+absl::StatusOr<limit::NetworkOptions> MakeNetworks(const config::v1::Networks& networks) {
+  limit::NetworkOptions options;
+  options.v4_bits = {static_cast<int>(networks.ipv4_nearest()),
+                     static_cast<int>(networks.ipv4_wider()),
+                     static_cast<int>(networks.ipv4_widest())};
+  options.v6_bits = {static_cast<int>(networks.ipv6_nearest()),
+                     static_cast<int>(networks.ipv6_wider()),
+                     static_cast<int>(networks.ipv6_widest())};
+  options.factors = {1, static_cast<double>(networks.wider_factor()),
+                     static_cast<double>(networks.widest_factor())};
+  for (const std::string& text : networks.exempt()) {
+    GODWIT_ASSIGN_OR_RETURN(net::Network network, net::Network::Parse(text));
+    options.exempt.push_back(network);
+  }
+  return options;
+}
+
+// Who is on this machine is no client from outside, or stands for many.
+absl::StatusOr<limit::NetworkOptions> MakeOutsideNetworks(const config::v1::Networks& networks) {
+  GODWIT_ASSIGN_OR_RETURN(limit::NetworkOptions options, MakeNetworks(networks));
+  for (const char* own : {"127.0.0.0/8", "::1"}) {
+    GODWIT_ASSIGN_OR_RETURN(net::Network network, net::Network::Parse(own));
+    options.exempt.push_back(network);
+  }
+  return options;
+}
+
+}  // namespace
 
 absl::StatusOr<net::ListenOptions> MakeListenOptions(const config::v1::Listener& listener,
                                                      size_t max_connections, bool has_tls) {
@@ -70,6 +100,7 @@ smtp::ServerOptions MakeSmtpOptions(const config::v1::SmtpLimits& limits,
   options.max_refused_recipients = static_cast<int>(limits.refused_recipients());
   options.max_transactions = static_cast<int>(limits.transactions());
   options.max_errors = static_cast<int>(limits.errors());
+  options.max_idle_commands = static_cast<int>(limits.idle_commands());
   return options;
 }
 
@@ -83,6 +114,37 @@ smtpd::FrontOptions MakeFrontOptions(const config::v1::SmtpLimits& limits,
   options.session_total = ToDuration(timeouts.session());
   options.handshake_timeout = ToDuration(timeouts.handshake());
   options.write_timeout = ToDuration(timeouts.write());
+  return options;
+}
+
+absl::StatusOr<limit::ClientLimitOptions> MakeClientLimits(const config::v1::ClientLimits& limits) {
+  limit::ClientLimitOptions options;
+  GODWIT_ASSIGN_OR_RETURN(options.networks, MakeOutsideNetworks(limits.networks()));
+  options.connections = limits.connections();
+  options.connections_per_minute = limits.connections_per_minute();
+  options.refused_recipients_per_hour = limits.refused_recipients_per_hour();
+  options.bytes_per_hour = static_cast<double>(limits.bytes_per_hour());
+  options.patience = static_cast<int>(limits.patience());
+  options.reply_delay = ToDuration(limits.reply_delay());
+  return options;
+}
+
+absl::StatusOr<limit::ClientLimitOptions> MakeConnectionLimits(
+    const config::v1::ConnectionLimits& limits) {
+  limit::ClientLimitOptions options;
+  GODWIT_ASSIGN_OR_RETURN(options.networks, MakeOutsideNetworks(limits.networks()));
+  options.connections = limits.connections();
+  options.connections_per_minute = limits.connections_per_minute();
+  options.refused_recipients_per_hour = 0;
+  options.reply_delay = absl::ZeroDuration();
+  return options;
+}
+
+absl::StatusOr<limit::FailedLoginOptions> MakeFailedLogins(const config::v1::FailedLogins& logins) {
+  limit::FailedLoginOptions options;
+  GODWIT_ASSIGN_OR_RETURN(options.networks, MakeNetworks(logins.networks()));
+  options.per_minute = logins.per_minute();
+  options.per_day = logins.per_day();
   return options;
 }
 

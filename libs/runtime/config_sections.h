@@ -8,6 +8,8 @@
 
 #include "absl/status/statusor.h"
 #include "libs/db/pool.h"
+#include "libs/limit/clients.h"
+#include "libs/limit/failed_logins.h"
 #include "libs/net/listener.h"
 #include "libs/net/tls_context.h"
 #include "libs/rpc/tls.h"
@@ -15,7 +17,10 @@
 #include "libs/smtpd/front.h"
 
 namespace godwit::config::v1 {
+class ClientLimits;
+class ConnectionLimits;
 class Database;
+class FailedLogins;
 class Listener;
 class RpcTls;
 class SmtpLimits;
@@ -48,5 +53,12 @@ smtp::ServerOptions MakeSmtpOptions(const config::v1::SmtpLimits& limits,
 // Without clock, random numbers and metrics.
 smtpd::FrontOptions MakeFrontOptions(const config::v1::SmtpLimits& limits,
                                      const config::v1::SmtpTimeouts& timeouts);
+
+// InvalidArgument for an exempt network that can't be read.
+absl::StatusOr<limit::ClientLimitOptions> MakeClientLimits(const config::v1::ClientLimits& limits);
+// The same where only connections are limited.
+absl::StatusOr<limit::ClientLimitOptions> MakeConnectionLimits(
+    const config::v1::ConnectionLimits& limits);
+absl::StatusOr<limit::FailedLoginOptions> MakeFailedLogins(const config::v1::FailedLogins& logins);
 
 }  // namespace godwit::runtime

@@ -61,28 +61,48 @@ bool ServerSession::idle() const {
 }
 
 void ServerSession::Say(const Reply& reply) {
-  AppendTo(reply, &output_);
   if (reply.code == 421) closing_ = true;
+  const bool named =
+      options_.id.empty() || reply.code < 400 ||
+      (!reply.lines.empty() && reply.lines.back().find(" [" + options_.id) != std::string::npos);
+  if (named) return AppendTo(reply, &output_);
+  Reply with_id = reply;
+  if (with_id.lines.empty()) with_id.lines.emplace_back();
+  with_id.lines.back() += " [" + options_.id + "]";
+  AppendTo(with_id, &output_);
 }
 
-void ServerSession::End(const Reply& reply) {
+void ServerSession::SayOwn(const Reply& reply) {
+  if (reply.code >= 400) refusal_ = reply;
+  Say(reply);
+}
+
+void ServerSession::Cut(ReplyKind kind, std::string_view why) {
+  cut_ = why;
+  SayOwn(MakeReply(kind));
+  closing_ = true;
+}
+
+void ServerSession::End(const Reply& reply, std::string_view why) {
   GODWIT_CHECK(awaiting_ == Awaiting::kNothing || awaiting_ == Awaiting::kTls);
   awaiting_ = Awaiting::kNothing;
   start_tls_ = false;
-  Say(reply);
+  cut_ = why;
+  SayOwn(reply);
   closing_ = true;
 }
 
 void ServerSession::Refuse(const Reply& reply) {
   output_.clear();
-  End(reply);
+  End(reply, "refused");
 }
 
 ServerSession::Step ServerSession::Error(const Reply& reply) {
+  ++faults_;
   if (++errors_ > options_.max_errors) {
-    Say(MakeReply(ReplyKind::kTooManyErrors));
+    Cut(ReplyKind::kTooManyErrors, "errors");
   } else {
-    Say(reply);
+    SayOwn(reply);
   }
   return std::nullopt;
 }
@@ -90,7 +110,7 @@ ServerSession::Step ServerSession::Error(const Reply& reply) {
 // Commands that do nothing cost us something all the same.
 ServerSession::Step ServerSession::Idle(const Reply& reply) {
   if (++idle_commands_ > options_.max_idle_commands) {
-    Say(MakeReply(ReplyKind::kTooManyErrors));
+    Cut(ReplyKind::kTooManyErrors, "idle-commands");
   } else {
     Say(reply);
   }
@@ -180,7 +200,10 @@ ServerSession::Step ServerSession::NextCommand(std::string_view* in) {
   if (std::holds_alternative<NeedMore>(result)) return NeedInput{};
   if (auto* malformed = std::get_if<Malformed>(&result)) {
     Error(malformed->reply);
-    if (malformed->fatal) closing_ = true;
+    if (malformed->fatal) {
+      cut_ = "protocol";
+      closing_ = true;
+    }
     data_refused_ = malformed->before_data;
     return std::nullopt;
   }
@@ -226,7 +249,10 @@ void ServerSession::OnReply(const Reply& reply) {
       }
       break;
     case Awaiting::kRcpt:
-      if (!reply.positive()) return RefuseRecipient(reply);
+      if (!reply.positive()) {
+        if (CountRefusedRecipient(reply)) return;
+        break;
+      }
       state_ = State::kRcpt;
       ++recipients_;
       break;

@@ -66,6 +66,9 @@ namespace godwit::smtp {
 struct ServerOptions {
   std::string hostname;  // of the greeting and of EHLO's answer
   std::string greeting = "ESMTP Godwit";
+  // Stands in brackets at the end of every refusal (4xx, 5xx) that does not have it or a longer id
+  // that begins with it, so that it can be quoted to the operator. "": nothing.
+  std::string id;
   ExtensionSet extensions = {
       Extension::kPipelining, Extension::kSize,     Extension::kEnhancedStatusCodes,
       Extension::k8BitMime,   Extension::kSmtpUtf8, Extension::kChunking,
@@ -161,8 +164,8 @@ class ServerSession {
   void OnAuthAnswer(const AuthAnswer& answer);
   void OnTlsStarted();
   // Says `reply` (421) and closes: for timeouts, drain and connections that are not wanted. Not
-  // between a check and its OnReply.
-  void End(const Reply& reply);
+  // between a check and its OnReply. `why` is a literal, see cut().
+  void End(const Reply& reply, std::string_view why = "protocol");
 
   // Before the first Next: says `reply` (421, 554) instead of the greeting, and closes.
   void Refuse(const Reply& reply);
@@ -182,6 +185,13 @@ class ServerSession {
   bool authenticated() const { return authenticated_; }
   bool smtputf8() const { return smtputf8_; }  // of the current transaction
   int accepted_recipients() const { return recipients_; }
+  // Commands and recipients that were the client's fault, in all of the session.
+  int faults() const { return faults_; }
+  // The last refusal that was the session's own, not an answer of the driver's.
+  const std::optional<Reply>& refusal() const { return refusal_; }
+  // Why we ended the session: "errors", "refused-recipients", "transactions", "idle-commands",
+  // "protocol" or what End() was given; "" when we did not.
+  std::string_view cut() const { return cut_; }
 
  private:
   enum class State { kConnected, kGreeted, kMail, kRcpt, kData, kChunks };
@@ -194,6 +204,7 @@ class ServerSession {
     uint64_t left = 0;
     bool last = false;
     std::optional<Reply> refused;  // thrown away; what is said then
+    bool own = true;               // which is the session's, not the driver's
     bool error = false;            // that it is refused is the client's fault
   };
 
@@ -238,11 +249,18 @@ class ServerSession {
   std::optional<Reply> CheckAuthPossible() const;
   const std::string* FindMechanism(std::string_view name) const;
   std::optional<Reply> CheckSender(const Address& address, const MailParameters& parameters) const;
+  // Puts it into the output.
   void Say(const Reply& reply);
+  // The same for what the session itself says.
+  void SayOwn(const Reply& reply);
+  // Ends the session when what it said is out.
+  void Cut(ReplyKind kind, std::string_view why);
   // The client's fault: counted.
   Step Error(const Reply& reply);
   Step Idle(const Reply& reply);
-  void RefuseRecipient(const Reply& reply);
+  // True when there were too many: the session ends.
+  bool CountRefusedRecipient(const Reply& reply);
+  Step RefuseRecipient(const Reply& reply);
   void ResetTransaction();
   bool Offers(Extension extension) const;
   ExtensionSet Offered() const;
@@ -273,6 +291,9 @@ class ServerSession {
   int transactions_ = 0;
   int errors_ = 0;
   int idle_commands_ = 0;
+  int faults_ = 0;
+  std::optional<Reply> refusal_;
+  std::string_view cut_;
 };
 
 }  // namespace godwit::smtp

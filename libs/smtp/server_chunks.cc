@@ -18,7 +18,8 @@ std::optional<ServerSession::Chunk> ServerSession::ParseChunk(std::string_view a
   const size_t space = argument.find(' ');
   const std::optional<uint64_t> size = base::ParseDecimal(argument.substr(0, space));
   if (!size) return std::nullopt;
-  Chunk chunk{*size, *size, false, std::nullopt, false};
+  Chunk chunk;
+  chunk.size = chunk.left = *size;
   if (space != std::string_view::npos) {
     chunk.last = base::EqualsIgnoreCase(base::Trim(argument.substr(space)), "LAST");
     if (!chunk.last) return std::nullopt;
@@ -82,7 +83,7 @@ void ServerSession::BeginChunks(const Reply& reply) {
   ResetTransaction();
   // RFC 3030 §2: the octets are taken and thrown away before the answer.
   chunk_->refused = reply;
-  chunk_->error = false;
+  chunk_->own = chunk_->error = false;
 }
 
 ServerSession::Step ServerSession::NextChunk(std::string_view* in) {
@@ -108,7 +109,11 @@ ServerSession::Step ServerSession::EndChunk() {
   if (chunk_->refused) {
     const Chunk chunk = *std::exchange(chunk_, std::nullopt);
     if (chunk.error) return Error(*chunk.refused);
-    Say(*chunk.refused);
+    if (chunk.own) {
+      SayOwn(*chunk.refused);
+    } else {
+      Say(*chunk.refused);
+    }
     return std::nullopt;
   }
   if (chunk_->last && data_->error() == DataError::kNone && data_->in_line()) {

@@ -100,7 +100,7 @@ ServerSession::Step ServerSession::HandleMail(const Command& command) {
   if (state_ == State::kConnected) return Error(MakeReply(ReplyKind::kNeedGreeting));
   if (in_transaction()) return Error(MakeReply(ReplyKind::kBadSequence, "MAIL was given already"));
   if (++transactions_ > options_.max_transactions) {
-    Say(MakeReply(ReplyKind::kTooManyTransactions));
+    Cut(ReplyKind::kTooManyTransactions, "transactions");
     return std::nullopt;
   }
   std::string_view rest = command.argument;
@@ -119,32 +119,33 @@ ServerSession::Step ServerSession::HandleMail(const Command& command) {
   return check;
 }
 
-void ServerSession::RefuseRecipient(const Reply& reply) {
-  if (++refused_recipients_ > options_.max_refused_recipients) {
-    Say(MakeReply(ReplyKind::kTooManyErrors));
-  } else {
-    Say(reply);
-  }
+bool ServerSession::CountRefusedRecipient(const Reply& reply) {
+  if (reply.permanent()) ++faults_;
+  const bool too_many = ++refused_recipients_ > options_.max_refused_recipients;
+  if (too_many) Cut(ReplyKind::kTooManyErrors, "refused-recipients");
+  return too_many;
+}
+
+ServerSession::Step ServerSession::RefuseRecipient(const Reply& reply) {
+  if (!CountRefusedRecipient(reply)) SayOwn(reply);
+  return std::nullopt;
 }
 
 ServerSession::Step ServerSession::HandleRcpt(const Command& command) {
   if (!in_transaction()) return Error(MakeReply(ReplyKind::kBadSequence, "Send MAIL first"));
   if (in_message()) return Error(MakeReply(ReplyKind::kBadSequence, "The message has begun"));
   if (recipients_ >= options_.max_recipients) {
-    RefuseRecipient(MakeReply(ReplyKind::kTooManyRecipients));
-    return std::nullopt;
+    return RefuseRecipient(MakeReply(ReplyKind::kTooManyRecipients));
   }
   std::string_view rest = command.argument;
   auto path = ParseForwardPath(&rest, options_.forward_path);
   if (auto* error = std::get_if<PathError>(&path)) {
-    RefuseRecipient(PathReply(ReplyKind::kBadRecipientAddress, *error));
-    return std::nullopt;
+    return RefuseRecipient(PathReply(ReplyKind::kBadRecipientAddress, *error));
   }
   auto parameters = ParseRcptParameters(rest, Offered());
   if (auto* reply = std::get_if<Reply>(&parameters)) return Error(*reply);
   if (!std::get<Address>(path).is_ascii() && !smtputf8_) {
-    RefuseRecipient(MakeReply(ReplyKind::kNeedsSmtpUtf8));
-    return std::nullopt;
+    return RefuseRecipient(MakeReply(ReplyKind::kNeedsSmtpUtf8));
   }
   awaiting_ = Awaiting::kRcpt;
   return CheckRcpt{std::get<Address>(std::move(path)),
@@ -163,7 +164,7 @@ ServerSession::Step ServerSession::HandleData(const Command& command) {
   // RFC 5321 §3.3: 503 or 554 when no recipient was accepted. Not counted as an error: a client
   // that pipelines can not know (RFC 2920 §3.1).
   if (recipients_ == 0) {
-    Say(MakeReply(ReplyKind::kNoValidRecipients));
+    SayOwn(MakeReply(ReplyKind::kNoValidRecipients));
     return std::nullopt;
   }
   data_refused_ = false;

@@ -426,6 +426,49 @@ TEST_CASE("A 421 of the driver, and End, close the session", "[smtp][unit]") {
   CHECK(idle.closed());
 }
 
+TEST_CASE("Every refusal has the session's id, or the longer one of its message", "[smtp][unit]") {
+  ServerOptions options = Options();
+  options.id = "abc";
+  SessionPolicy policy = Policy();
+  policy.rcpt = [](const CheckRcpt&) { return Reply{550, "5.1.1", {"No such user here [abc.1]"}}; };
+  CheckDialog(options, policy, R"(
+    S: 220 mx.example ESMTP Godwit
+    C: HELO c
+    C: NONSENSE
+    C: MAIL FROM:<a@x>
+    C: RCPT TO:<b@y>
+    C: DATA
+    S: 250 mx.example
+    S: 500 5.5.1 Unknown command [abc]
+    S: 250 2.1.0 Sender OK
+    S: 550 5.1.1 No such user here [abc.1]
+    S: 554 5.5.1 No valid recipients [abc]
+  )");
+}
+
+TEST_CASE("A session tells what it refused, whose fault it was, and why it ended", "[smtp][unit]") {
+  ServerOptions options = Options();
+  options.max_errors = 2;
+  SessionPolicy policy = Policy();
+  policy.rcpt = [](const CheckRcpt&) { return MakeReply(ReplyKind::kUnknownUser); };
+  SessionRunner runner(options, policy);
+  runner.Feed("HELO c\r\nMAIL FROM:<a@x>\r\nRCPT TO:<b@y>\r\n");
+  CHECK(runner.session().faults() == 1);
+  CHECK_FALSE(runner.session().refusal().has_value());  // the driver knows of it
+  policy.rcpt = [](const CheckRcpt&) { return MakeReply(ReplyKind::kMailboxFull); };
+  SessionRunner full(options, policy);
+  full.Feed("HELO c\r\nMAIL FROM:<a@x>\r\nRCPT TO:<b@y>\r\n");
+  CHECK(full.session().faults() == 0);  // ours
+  runner.Feed("A\r\n");
+  CHECK(runner.session().refusal() == MakeReply(ReplyKind::kUnknownCommand));
+  CHECK(runner.session().cut() == "");
+  runner.Feed("B\r\nC\r\n");
+  CHECK(runner.closed());
+  CHECK(runner.session().cut() == "errors");
+  CHECK(runner.session().refusal() == MakeReply(ReplyKind::kTooManyErrors));
+  CHECK(runner.session().faults() == 4);
+}
+
 TEST_CASE("A client that is not wanted gets no greeting", "[smtp][unit]") {
   ServerSession session(Options());
   session.Refuse(MakeReply(ReplyKind::kTooManyConnections));

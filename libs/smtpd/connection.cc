@@ -16,11 +16,14 @@ using smtp::ReplyKind;
 constexpr size_t kFlushAt = 64 * 1024;
 // For the peer to take our last reply and close.
 constexpr absl::Duration kLinger = absl::Seconds(2);
+// A pause is cut into pieces, so that a drain ends it.
+constexpr absl::Duration kPauseStep = absl::Seconds(1);
 // Letters of a connection's id: 60 bits, so that no two transactions ever share theirs.
 constexpr size_t kIdSize = 12;
 
-smtp::ServerOptions OptionsFor(const Profile& profile) {
+smtp::ServerOptions OptionsFor(const Profile& profile, const std::string& id) {
   smtp::ServerOptions options = profile.smtp();
+  options.id = id;
   options.tls = profile.implicit_tls;
   if (profile.tls != nullptr && !profile.implicit_tls) {
     options.extensions.Add(smtp::Extension::kStartTls);
@@ -43,8 +46,8 @@ Connection::Connection(std::unique_ptr<net::Stream> stream, Front* front, const 
       profile_(profile),
       id_(options_.random->Token(kIdSize)),
       client_(stream_->peer().address),
-      room_(front->Enter(client_)),
-      smtp_(OptionsFor(*profile)),
+      room_(front_->Enter()),
+      smtp_(OptionsFor(*profile, id_)),
       handler_(profile->new_handler()) {
   const absl::Duration now = options_.clock->Monotonic();
   session_end_ = now + options_.session_total;
@@ -52,10 +55,16 @@ Connection::Connection(std::unique_ptr<net::Stream> stream, Front* front, const 
   stream_->set_write_timeout(options_.write_timeout);
 }
 
-Connection::~Connection() { front_->Leave(client_); }
+Connection::~Connection() { front_->Leave(); }
 
 base::Task<void> Connection::Run() {
-  if (!room_) smtp_.Refuse(MakeReply(ReplyKind::kTooManyConnections));
+  if (room_) {
+    const bool wanted = co_await AdmitClient();
+    if (!wanted) co_return;
+  } else {
+    smtp_.Refuse(MakeReply(ReplyKind::kTooManyConnections));
+  }
+  options_.connections->At({room_ ? "accepted" : "refused"}).Add();
   absl::Status admitted = co_await Admit();
   if (!admitted.ok()) {
     obs::Log(obs::Level::kInfo, "client not admitted",
@@ -65,12 +74,38 @@ base::Task<void> Connection::Run() {
   bool open = true;
   while (open) {
     smtp::Action action = smtp_.Next(&in_);
+    if (!std::holds_alternative<smtp::NeedInput>(action)) between_commands_ = true;
     open = co_await Carry(std::move(action));
   }
+  NoteEnd();
   co_await EndTransaction();
   in_ = {};
   input_ = net::Input();
   co_await stream_->Shutdown(kLinger);
+}
+
+// Whoever hammers at the door costs us next to nothing: no handshake, and no waiting for the end.
+base::Task<bool> Connection::AdmitClient() {
+  if (profile_->clients == nullptr) co_return true;
+  admission_ = profile_->clients->Admit(client_);
+  if (admission_.refused_by.empty()) co_return true;
+  options_.connections->At({"refused"}).Add();
+  options_.limited->At({admission_.refused_by}).Add();
+  const smtp::Reply reply = MakeReply(ReplyKind::kTooManyConnections);
+  handler_->NoteRefusal(Facts(), reply, admission_.refused_by);
+  if (!profile_->implicit_tls) {
+    std::string bytes = smtp::Write(WithId(reply, id_));
+    (void)co_await Write(bytes);
+  }
+  co_return false;
+}
+
+// What the session itself refused; Transactions have told of theirs.
+void Connection::NoteEnd() {
+  const std::string_view cut = smtp_.cut();
+  if (cut == "drain" || cut == "refused") return;
+  if (!cut.empty()) options_.cuts->At({cut}).Add();
+  if (smtp_.refusal()) handler_->NoteRefusal(Facts(), *smtp_.refusal(), cut);
 }
 
 base::Task<absl::Status> Connection::Admit() {
@@ -85,6 +120,7 @@ base::Task<bool> Connection::Carry(smtp::Action action) {
   if (std::holds_alternative<smtp::NeedInput>(action)) {
     open = co_await ReadMore();
   } else if (auto* send = std::get_if<smtp::Send>(&action)) {
+    co_await Pace();
     open = co_await Write(send->bytes);
   } else if (std::holds_alternative<smtp::StartTls>(action)) {
     open = co_await StartTls();
@@ -167,12 +203,24 @@ ClientFacts Connection::Facts() const {
 
 absl::Duration Connection::NextTimeout() const {
   const absl::Duration now = options_.clock->Monotonic();
-  const absl::Duration patience =
-      smtp_.in_data() ? options_.data_block_timeout : options_.command_timeout;
-  const absl::Duration session =
-      smtp_.authenticated() ? session_end_ : std::min(session_end_, login_end_);
+  const bool data = smtp_.in_data();
+  const absl::Duration patience = data ? now + options_.data_block_timeout : command_end_;
   // Between two chunks the message's time runs on.
-  return std::min(patience, (smtp_.in_message() ? data_end_ : session) - now);
+  return std::min(patience, smtp_.in_message() ? data_end_ : SessionEnd()) - now;
+}
+
+absl::Duration Connection::SessionEnd() const {
+  return smtp_.authenticated() ? session_end_ : std::min(session_end_, login_end_);
+}
+
+std::string_view Connection::TimedOut() const {
+  const absl::Duration now = options_.clock->Monotonic();
+  if (smtp_.in_message()) {
+    if (now >= data_end_) return "data-time";
+  } else if (now >= SessionEnd()) {
+    return now >= session_end_ ? "session-time" : "login-time";
+  }
+  return smtp_.in_data() ? "data-silence" : "command-time";
 }
 
 base::Task<bool> Connection::ReadMore() {
@@ -181,19 +229,36 @@ base::Task<bool> Connection::ReadMore() {
   input_ = net::Input();  // gives the buffer back while we wait
   const bool cut = front_->cutting() && !smtp_.in_data();
   if (cut || (front_->draining() && smtp_.idle())) {
-    smtp_.End(MakeReply(ReplyKind::kShuttingDown));
+    smtp_.End(MakeReply(ReplyKind::kShuttingDown), "drain");
     co_return true;
+  }
+  if (std::exchange(between_commands_, false)) {
+    command_end_ = options_.clock->Monotonic() + options_.command_timeout;
   }
   const absl::Duration timeout = NextTimeout();
   if (timeout <= absl::ZeroDuration()) {
-    smtp_.End(MakeReply(ReplyKind::kTimeout));
+    smtp_.End(MakeReply(ReplyKind::kTimeout), TimedOut());
     co_return true;
   }
   input_ = co_await stream_->Read(timeout);
   if (input_.event == net::Ready::kClosed) co_return false;
   if (input_.event == net::Ready::kReadable) in_ = input_.bytes();
-  if (input_.event == net::Ready::kTimeout) smtp_.End(MakeReply(ReplyKind::kTimeout));
+  if (input_.event == net::Ready::kTimeout) smtp_.End(MakeReply(ReplyKind::kTimeout), TimedOut());
   co_return true;
+}
+
+base::Task<void> Connection::Pace() {
+  const int fresh = smtp_.faults() - std::exchange(faults_answered_, smtp_.faults());
+  if (fresh == 0 || profile_->clients == nullptr) co_return;
+  if (profile_->clients->IsExempt(client_)) co_return;
+  absl::Duration left = profile_->clients->Delay(smtp_.faults(), fresh);
+  if (left > absl::ZeroDuration()) options_.slowed->Add();
+  while (left > absl::ZeroDuration() && !front_->draining()) {
+    const absl::Duration step = std::min(left, kPauseStep);
+    const bool running = co_await stream_->reactor()->Sleep(step);
+    if (!running) co_return;
+    left -= step;
+  }
 }
 
 base::Task<bool> Connection::Write(std::string_view bytes) {

@@ -40,25 +40,12 @@ std::vector<net::Endpoint> Front::endpoints() const {
   return endpoints;
 }
 
-// How many there are then.
-int64_t Front::Count(const base::IpAddress& network, int change) {
-  std::lock_guard lock(mutex_);
-  const int64_t now = by_network_[network] += change;
-  if (now == 0) by_network_.erase(network);
-  return now;
-}
-
-bool Front::Enter(const base::IpAddress& client) {
+bool Front::Enter() {
   options_.sessions->Add(1);
-  bool room = ++sessions_ <= options_.max_sessions;
-  const int64_t bound = options_.max_sessions_per_address;
-  if (bound > 0 && Count(client.CustomerNetwork(), 1) > bound) room = false;
-  options_.connections->At({room ? "accepted" : "refused"}).Add();
-  return room;
+  return ++sessions_ <= options_.max_sessions;
 }
 
-void Front::Leave(const base::IpAddress& client) {
-  if (options_.max_sessions_per_address > 0) Count(client.CustomerNetwork(), -1);
+void Front::Leave() {
   --sessions_;
   options_.sessions->Add(-1);
 }

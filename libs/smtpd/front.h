@@ -13,21 +13,23 @@
 // as it is idle, and at the end of the grace period with 421 wherever a reply may stand; only in
 // the midst of data the connection just ends.
 //
+// Where a Profile has limits for clients (libs/limit), who comes too often is told 421 at once, or,
+// where TLS would have to come first, cut without a word; and replies to those who were refused
+// much wait, by a timer.
+//
 // It outlives its connections: destroy it after the reactors have stopped.
 
 #include <atomic>
 #include <cstdint>
 #include <functional>
 #include <memory>
-#include <mutex>
 #include <vector>
 
-#include "absl/container/flat_hash_map.h"
 #include "absl/status/status.h"
 #include "absl/time/time.h"
 #include "libs/base/clock.h"
-#include "libs/base/ip_address.h"
 #include "libs/base/random.h"
+#include "libs/limit/clients.h"
 #include "libs/net/listener.h"
 #include "libs/net/reactor.h"
 #include "libs/net/tls_context.h"
@@ -40,10 +42,9 @@ namespace godwit::smtpd {
 struct FrontOptions {
   // One more is told 421.
   int64_t max_sessions = 5000;
-  // Of these, from one address (IpAddress::CustomerNetwork); then 421. 0: no such bound.
-  int64_t max_sessions_per_address = 0;
   // A session that has not authenticated by then ends with 421: for daemons that want a login.
   absl::Duration before_login = absl::InfiniteDuration();
+  // For a whole command, however slowly its octets come.
   absl::Duration command_timeout = absl::Minutes(5);
   absl::Duration data_block_timeout = absl::Minutes(3);
   absl::Duration data_total = absl::Minutes(30);
@@ -56,14 +57,22 @@ struct FrontOptions {
   obs::Gauge* sessions = nullptr;
   obs::CounterFamily* connections = nullptr;
   obs::CounterFamily* handshakes = nullptr;
+  // By reason: smtp::ServerSession::cut() but "refused" and "drain", and "command-time",
+  // "data-silence", "data-time", "session-time"; "login-time" where before_login is set.
+  obs::CounterFamily* cuts = nullptr;
+  // Only where a Profile has `clients`: connections turned away, by limit::Admission::refused_by;
+  // replies that had to wait.
+  obs::CounterFamily* limited = nullptr;
+  obs::Counter* slowed = nullptr;
 };
 
 // What the clients of one listener meet.
 struct Profile {
-  // Called for each connection. STARTTLS and `tls` follow from what stands below.
+  // Called for each connection. STARTTLS, `tls` and `id` follow from what stands below.
   std::function<smtp::ServerOptions()> smtp;
-  std::shared_ptr<net::TlsContext> tls;  // null: none
-  bool implicit_tls = false;             // TLS from the first octet
+  std::shared_ptr<net::TlsContext> tls;    // null: none
+  bool implicit_tls = false;               // TLS from the first octet
+  limit::ClientLimits* clients = nullptr;  // null: none
   std::function<std::unique_ptr<Handler>()> new_handler;
 };
 
@@ -88,20 +97,17 @@ class Front {
   bool draining() const { return draining_; }  // end when idle
   bool cutting() const { return cutting_; }    // and now wherever a command may stand
   // One more, or one less; false: too many, and yet one more until it leaves.
-  bool Enter(const base::IpAddress& client);
-  void Leave(const base::IpAddress& client);
+  bool Enter();
+  void Leave();
 
  private:
   void AwaitSessions(absl::Duration patience) const;
-  int64_t Count(const base::IpAddress& network, int change);
 
   const FrontOptions options_;
   net::ReactorPool* const reactors_;
   std::atomic<bool> draining_{false};
   std::atomic<bool> cutting_{false};
   std::atomic<int64_t> sessions_{0};
-  std::mutex mutex_;
-  absl::flat_hash_map<base::IpAddress, int64_t> by_network_;  // guarded by mutex_
   std::vector<std::unique_ptr<const Profile>> profiles_;
   std::vector<std::unique_ptr<net::Listener>> listeners_;
 };

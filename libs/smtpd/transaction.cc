@@ -8,6 +8,9 @@ namespace godwit::smtpd {
 
 absl::Status Handler::Admit(const net::Stream& /*stream*/) { return absl::OkStatus(); }
 
+void Handler::NoteRefusal(const ClientFacts& /*client*/, const smtp::Reply& /*reply*/,
+                          std::string_view /*why*/) {}
+
 base::Task<smtp::AuthAnswer> Handler::Authenticate(ClientFacts /*client*/,
                                                    smtp::CheckAuth /*check*/) {
   GODWIT_CHECK(false);  // not offered

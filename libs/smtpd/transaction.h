@@ -54,6 +54,11 @@ class Handler {
   // Before the greeting; with implicit TLS behind the handshake. An error ends the connection
   // without a word.
   virtual absl::Status Admit(const net::Stream& stream);
+  // A refusal that no Transaction gave has been said: the connection was turned away, or it ends
+  // and this was the last of its errors. `why`: a limit, a reason of smtp::ServerSession::cut(), or
+  // "" for errors that did not end it.
+  virtual void NoteRefusal(const ClientFacts& client, const smtp::Reply& reply,
+                           std::string_view why);
   // AUTH. Only where it is offered.
   virtual base::Task<smtp::AuthAnswer> Authenticate(ClientFacts client, smtp::CheckAuth check);
   virtual base::Task<smtp::AuthAnswer> Continue(ClientFacts client, smtp::AuthResponse response);

@@ -4,6 +4,7 @@
 
 #include "libs/base/encoding.h"
 #include "libs/base/status.h"
+#include "libs/login/failed_logins.h"
 #include "libs/obs/log.h"
 #include "services/imap-gateway/session.h"
 
@@ -109,7 +110,8 @@ base::Task<Reply> Session::Login(imap::LoginArguments login) {
   const int64_t directory_seen = env_->presence->directory_seen();
   base::Task<login::Step> trial =
       env_->authenticator->TryPassword(std::move(login.user), std::move(login.password));
-  auto step = co_await env_->failed_logins->Run(stream_->peer().address, std::move(trial));
+  auto step =
+      co_await login::RunCounted(env_->failed_logins, stream_->peer().address, std::move(trial));
   Reply reply = co_await Judge(std::move(step), directory_seen);
   co_return reply;
 }
@@ -123,13 +125,13 @@ base::Task<Reply> Session::Authenticate(imap::AuthenticateArguments arguments) {
   if (conversation == nullptr) co_return Reply::No(imap::code::kCannot, "Unknown mechanism");
   const base::IpAddress address = stream_->peer().address;
   base::Task<login::Step> next = conversation->Begin(std::move(arguments.initial_response));
-  auto step = co_await env_->failed_logins->Run(address, std::move(next));
+  auto step = co_await login::RunCounted(env_->failed_logins, address, std::move(next));
   while (step && std::holds_alternative<sasl::Challenge>(*step)) {
     std::optional<std::string> answer =
         co_await AskClient(std::move(std::get<sasl::Challenge>(*step).data));
     if (!answer) co_return Reply::Bad("Authentication cancelled");
     next = conversation->Answer(base::Secret(*answer));
-    step = co_await env_->failed_logins->Run(address, std::move(next));
+    step = co_await login::RunCounted(env_->failed_logins, address, std::move(next));
   }
   Reply reply = co_await Judge(std::move(step), directory_seen);
   co_return reply;
@@ -152,7 +154,7 @@ base::Task<std::optional<std::string>> Session::AskClient(std::string challenge)
   co_return *bytes;
 }
 
-// The end of an authentication; without a step the client's address has failed too often.
+// The end of an authentication; without a step the client's network has failed too often.
 // `directory_seen`: from before it began.
 base::Task<Reply> Session::Judge(std::optional<login::Step> step, int64_t directory_seen) {
   if (!step) {

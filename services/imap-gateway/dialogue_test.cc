@@ -65,11 +65,14 @@ TEST_CASE("Three failed logins end the session", "[imap-gateway][component]") {
 }
 
 // Each connection had its three tries, and there was no bound to the connections.
-TEST_CASE("Failed logins of an address are counted over its connections",
+TEST_CASE("Failed logins at the same moment are no more than one by one",
           "[imap-gateway][component]") {
   GatewayFixture gateway([](Config* config) {
-    config->mutable_login()->set_failures_per_address(3);
-    config->mutable_login()->mutable_failure_period()->set_seconds(3600);
+    auto* failed = config->mutable_login()->mutable_failed_logins();
+    failed->set_per_minute(3);
+    failed->mutable_networks()->set_ipv4_nearest(32);
+    failed->mutable_networks()->set_wider_factor(3);
+    failed->mutable_networks()->set_widest_factor(9);
   });
   std::vector<std::unique_ptr<ImapClient>> clients;
   for (int i = 0; i < 10; ++i) {

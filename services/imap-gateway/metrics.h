@@ -13,6 +13,9 @@ struct Metrics {
   obs::CounterFamily logins{"godwit_imap_gateway_logins_total",
                             "Logins by how they ended.",
                             {{"outcome", {"success", "failure", "limited", "unavailable"}}}};
+  obs::CounterFamily exchanges{"godwit_imap_gateway_limit_exchanges_total",
+                               "Each second: what other replicas count was told and heard.",
+                               {{"result", {"ok", "failed"}}}};
   obs::CounterFamily commands{"godwit_imap_gateway_commands_total",
                               "Commands by their tagged answer.",
                               {{"condition", {"OK", "NO", "BAD"}}}};

@@ -130,6 +130,31 @@ TEST_CASE("A name that is no text fails as any other", "[imap-gateway][component
   CHECK(client.Read() == "* BYE Too many failed logins");
 }
 
+TEST_CASE("Failed logins of a network are counted over its sessions", "[imap-gateway][component]") {
+  GatewayFixture gateway([](Config* config) {
+    auto* failed = config->mutable_login()->mutable_failed_logins();
+    failed->set_per_minute(3);
+    failed->mutable_networks()->set_ipv4_nearest(32);
+    failed->mutable_networks()->set_wider_factor(3);
+    failed->mutable_networks()->set_widest_factor(9);
+  });
+  for (int i = 0; i < 3; ++i) {
+    ImapClient client(gateway.port());
+    client.Read();
+    client.Send("a LOGIN alice@b.example wrong\r\n");
+    CHECK(client.Read() == "a NO [AUTHENTICATIONFAILED] Authentication failed");
+  }
+  ImapClient client(gateway.port());
+  client.Read();
+  client.Send("a LOGIN alice@b.example secret\r\n");
+  CHECK(client.Read() == "* BYE Too many failed logins, try again later");
+  CHECK(client.Read().empty());
+  ImapClient other(gateway.port());
+  other.Read();
+  other.Send("a AUTHENTICATE PLAIN\r\n");
+  CHECK(other.Read() == "* BYE Too many failed logins, try again later");
+}
+
 // The parser was broken for good, the session went on: whatever came was swallowed in silence.
 TEST_CASE("A bare line feed within AUTHENTICATE ends the session", "[imap-gateway][component]") {
   GatewayFixture gateway;

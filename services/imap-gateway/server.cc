@@ -7,7 +7,6 @@
 #include "absl/time/clock.h"
 #include "libs/admin/admin.h"
 #include "libs/base/random.h"
-#include "libs/base/rate_limiter.h"
 #include "libs/base/status.h"
 #include "libs/hint/hint_service.h"
 #include "libs/obs/log.h"
@@ -50,6 +49,7 @@ absl::Status Server::Start() {
   hints_ = std::make_unique<hint::HintSender>(hints, reactors_->at(0));
   GODWIT_RETURN_IF_ERROR(StartRpc());
 
+  GODWIT_RETURN_IF_ERROR(StartLimits());
   environment_.settings = MakeSettings();
   environment_.database = database_.get();
   environment_.deliverer = deliverer_.get();
@@ -68,6 +68,19 @@ absl::Status Server::Start() {
   for (const config::v1::Listener& listener : config_.listeners()) {
     GODWIT_RETURN_IF_ERROR(StartListener(listener));
   }
+  return absl::OkStatus();
+}
+
+absl::Status Server::StartLimits() {
+  GODWIT_ASSIGN_OR_RETURN(const limit::FailedLoginOptions options,
+                          runtime::MakeFailedLogins(config_.login().failed_logins()));
+  failed_logins_ =
+      std::make_unique<limit::FailedLogins>(options, context_->clock, base::RandomSource::System());
+  exchange_ = std::make_unique<limit::Exchange>(failed_logins_->counters(), database_.get(),
+                                                base::RandomSource::System(),
+                                                limit::ExchangeMetrics{&metrics_.exchanges});
+  environment_.failed_logins = failed_logins_.get();
+  base::SpawnOn(reactors_->at(0), exchange_->Run());
   return absl::OkStatus();
 }
 
@@ -92,11 +105,6 @@ absl::Status Server::OpenDatabase() {
   authenticator_ = std::make_unique<login::Authenticator>(
       database_.get(), std::move(fake_salt_key), store::kScopeImap, base::RandomSource::System());
   environment_.authenticator = authenticator_.get();
-  base::RateLimiter::Options failures;
-  failures.amount = config_.login().failures_per_address();
-  failures.period = runtime::ToDuration(config_.login().failure_period());
-  failed_logins_ = std::make_unique<login::FailedLogins>(failures, context_->clock);
-  environment_.failed_logins = failed_logins_.get();
   return absl::OkStatus();
 }
 

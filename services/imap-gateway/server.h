@@ -12,7 +12,8 @@
 #include "libs/hint/hint_sender.h"
 #include "libs/hint/presence.h"
 #include "libs/hint/registry.h"
-#include "libs/login/failed_logins.h"
+#include "libs/limit/exchange.h"
+#include "libs/limit/failed_logins.h"
 #include "libs/login/login.h"
 #include "libs/net/certificate_watch.h"
 #include "libs/net/listener.h"
@@ -45,6 +46,7 @@ class Server : public runtime::Service {
  private:
   absl::Status OpenDatabase();
   absl::Status OpenTls();
+  absl::Status StartLimits();
   absl::Status StartRpc();
   absl::Status StartListener(const config::v1::Listener& config);
   Settings MakeSettings() const;
@@ -58,7 +60,8 @@ class Server : public runtime::Service {
   std::unique_ptr<db::Pool> database_;
   std::unique_ptr<store::Deliverer> deliverer_;
   std::unique_ptr<login::Authenticator> authenticator_;
-  std::unique_ptr<login::FailedLogins> failed_logins_;
+  std::unique_ptr<limit::FailedLogins> failed_logins_;
+  std::unique_ptr<limit::Exchange> exchange_;
   std::unique_ptr<net::ReactorPool> reactors_;
   std::unique_ptr<hint::HintSender> hints_;
   std::unique_ptr<hint::Presence> presence_;

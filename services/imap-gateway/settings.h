@@ -13,7 +13,7 @@
 #include "libs/hint/presence.h"
 #include "libs/hint/registry.h"
 #include "libs/imap/limits.h"
-#include "libs/login/failed_logins.h"
+#include "libs/limit/failed_logins.h"
 #include "libs/login/login.h"
 #include "libs/net/tls_context.h"
 #include "libs/store/deliverer.h"
@@ -41,7 +41,7 @@ struct Environment {
   Settings settings;
   std::shared_ptr<net::TlsContext> tls;  // null: no TLS
   const login::Authenticator* authenticator = nullptr;
-  login::FailedLogins* failed_logins = nullptr;
+  limit::FailedLogins* failed_logins = nullptr;
   db::Pool* database = nullptr;
   store::Deliverer* deliverer = nullptr;
   hint::HintSender* hints = nullptr;

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "libs/base/status.h"
+#include "services/smtp-ingress/refusals.h"
 #include "services/smtp-ingress/transaction.h"
 
 namespace godwit::smtp_ingress {
@@ -20,6 +21,11 @@ absl::Status IngressHandler::Admit(const net::Stream& stream) {
                   });
   if (known) return absl::OkStatus();
   return base::PermissionDenied("certificate of " + info.peer_subject);
+}
+
+void IngressHandler::NoteRefusal(const smtpd::ClientFacts& client, const smtp::Reply& reply,
+                                 std::string_view why) {
+  services_->session_log->Add(MakeRefused(client, reply, why.empty() ? "command" : why));
 }
 
 std::unique_ptr<smtpd::Transaction> IngressHandler::NewTransaction(smtpd::ClientFacts client,

@@ -5,6 +5,7 @@
 
 #include <memory>
 #include <string>
+#include <string_view>
 
 #include "libs/smtpd/transaction.h"
 #include "services/smtp-ingress/services.h"
@@ -22,6 +23,8 @@ class IngressHandler : public smtpd::Handler {
 
   // The name in the certificate says which daemon it is.
   absl::Status Admit(const net::Stream& stream) override;
+  void NoteRefusal(const smtpd::ClientFacts& client, const smtp::Reply& reply,
+                   std::string_view why) override;
   std::unique_ptr<smtpd::Transaction> NewTransaction(smtpd::ClientFacts client,
                                                      smtp::CheckMailFrom mail,
                                                      std::string id) override;

@@ -14,6 +14,28 @@ struct Metrics {
   obs::CounterFamily handshakes{"godwit_smtp_ingress_tls_handshakes_total",
                                 "TLS handshakes, after STARTTLS or at once.",
                                 {{"result", {"ok", "failed"}}}};
+  obs::CounterFamily limited{
+      "godwit_smtp_ingress_limited_total",
+      "What a limit stopped: connections turned away (connections, connection-rate, "
+      "refused-recipients), sessions ended for their refused recipients, MAIL and messages "
+      "deferred "
+      "(bytes, memory).",
+      {{"limit", {"connections", "connection-rate", "refused-recipients", "bytes", "memory"}}}};
+  obs::CounterFamily cuts{
+      "godwit_smtp_ingress_sessions_cut_total",
+      "Sessions that we ended, by reason.",
+      {{"reason",
+        {"errors", "refused-recipients", "transactions", "idle-commands", "protocol",
+         "command-time", "data-silence", "data-time", "session-time"}}}};
+  obs::Counter slowed{"godwit_smtp_ingress_slowed_replies_total",
+                      "Replies that had to wait, because their client was refused much."};
+  obs::CounterFamily exchanges{"godwit_smtp_ingress_limit_exchanges_total",
+                               "Each second: what other replicas count was told and heard.",
+                               {{"result", {"ok", "failed"}}}};
+  obs::CounterFamily refused_sessions{
+      "godwit_smtp_ingress_refused_sessions_total",
+      "Refused sessions and messages, by what became of the row for `godwitctl session`.",
+      {{"result", {"kept", "sampled-out", "lost"}}}};
   obs::CounterFamily recipients{"godwit_smtp_ingress_recipients_total",
                                 "Recipients by the answer to RCPT.",
                                 {{"result", {"accepted", "deferred", "rejected"}}}};

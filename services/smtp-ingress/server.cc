@@ -14,6 +14,7 @@
 #include "libs/store/directory_changes.h"
 #include "libs/store/maintenance.h"
 #include "libs/store/ready.h"
+#include "libs/store/refused_sessions.h"
 #include "services/smtp-ingress/settings.h"
 
 namespace godwit::smtp_ingress {
@@ -32,7 +33,7 @@ constexpr absl::Duration kChangeLogSlack = absl::Hours(24);
 // One transaction or a few short ones; returns how much was done.
 using SweepStep = std::function<absl::StatusOr<int64_t>(db::Connection&)>;
 
-std::vector<SweepStep> SweepSteps(absl::Time now) {
+std::vector<SweepStep> SweepSteps(absl::Time now, absl::Duration keep_refused) {
   return {
       [now](db::Connection& c) {
         return store::SweepBlobs(c, now, now - kDeadBlobAge, kSweepBatch);
@@ -47,6 +48,9 @@ std::vector<SweepStep> SweepSteps(absl::Time now) {
       [](db::Connection& c) -> absl::StatusOr<int64_t> {
         GODWIT_RETURN_IF_ERROR(store::CompactDirectoryChanges(c).status());
         return 0;
+      },
+      [now, keep_refused](db::Connection& c) {
+        return store::KeepRefusedSessions(c, now, now - keep_refused);
       },
   };
 }
@@ -97,11 +101,30 @@ absl::Status Server::Start() {
   services_.hints = hints_.get();
   services_.memory = memory_.get();
   services_.metrics = &metrics_;
+  GODWIT_RETURN_IF_ERROR(StartLimits());
   GODWIT_RETURN_IF_ERROR(OpenListeners());
   GODWIT_RETURN_IF_ERROR(OpenInternal());
   GODWIT_RETURN_IF_ERROR(StartRpc());
   base::SpawnOn(reactors_->at(0), Background());
   base::SpawnOn(reactors_->at(0), evaluations_->Run(reactors_->at(0)));
+  return absl::OkStatus();
+}
+
+// What clients may do, and what is kept of those who did more.
+absl::Status Server::StartLimits() {
+  GODWIT_ASSIGN_OR_RETURN(const limit::ClientLimitOptions options,
+                          runtime::MakeClientLimits(config_.clients()));
+  clients_ = std::make_unique<limit::ClientLimits>(options, context_->clock, services_.random);
+  exchange_ = std::make_unique<limit::Exchange>(clients_->counters(), pool_.get(), services_.random,
+                                                limit::ExchangeMetrics{&metrics_.exchanges});
+  SessionLog::Options kept;
+  kept.per_minute = config_.refused_sessions().per_minute();
+  session_log_ =
+      std::make_unique<SessionLog>(kept, pool_.get(), context_->clock, &metrics_.refused_sessions);
+  services_.clients = clients_.get();
+  services_.session_log = session_log_.get();
+  base::SpawnOn(reactors_->at(0), exchange_->Run());
+  base::SpawnOn(reactors_->at(0), session_log_->Run());
   return absl::OkStatus();
 }
 
@@ -121,6 +144,9 @@ smtpd::FrontOptions Server::MakeFrontOptions() {
   options.sessions = &metrics_.sessions;
   options.connections = &metrics_.connections;
   options.handshakes = &metrics_.handshakes;
+  options.cuts = &metrics_.cuts;
+  options.limited = &metrics_.limited;
+  options.slowed = &metrics_.slowed;
   return options;
 }
 
@@ -138,6 +164,7 @@ absl::Status Server::OpenListeners() {
     smtpd::Profile profile = MakeProfile(ListenerKind::kPublic);
     profile.tls = tls;
     profile.implicit_tls = listener.implicit_tls();
+    profile.clients = clients_.get();
     GODWIT_RETURN_IF_ERROR(front_->Listen(std::move(listen), std::move(profile)));
   }
   const absl::Duration interval =
@@ -203,7 +230,8 @@ base::Task<void> Server::Background() {
 
 base::Task<void> Server::Sweep() {
   const absl::Time now = context_->clock->Now();
-  for (const SweepStep& step : SweepSteps(now)) {
+  const absl::Duration keep_refused = runtime::ToDuration(config_.refused_sessions().retention());
+  for (const SweepStep& step : SweepSteps(now, keep_refused)) {
     // Until fewer than a whole batch came: a mailbox that is removed leaves thousands.
     absl::StatusOr<int64_t> done = kSweepBatch;
     while (done.ok() && *done >= kSweepBatch) done = co_await pool_->Run(step);
@@ -234,6 +262,7 @@ void Server::Drain(absl::Duration grace) {
     // For reports only: what can not be sent now is lost.
     (void)reactors_->at(0)->RunUntilDone(evaluations_->Flush());
   }
+  if (session_log_ != nullptr) reactors_->at(0)->RunUntilDone(session_log_->Flush()).IgnoreError();
   reactors_->Stop();
 }
 

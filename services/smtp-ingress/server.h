@@ -9,6 +9,8 @@
 #include "absl/status/status.h"
 #include "libs/base/task.h"
 #include "libs/certificates/keeper.h"
+#include "libs/limit/clients.h"
+#include "libs/limit/exchange.h"
 #include "libs/net/certificate_watch.h"
 #include "libs/net/reactor.h"
 #include "libs/rpc/server.h"
@@ -35,6 +37,7 @@ class Server : public runtime::Service {
   std::vector<net::Endpoint> endpoints() const;
 
  private:
+  absl::Status StartLimits();
   absl::Status OpenListeners();
   absl::Status OpenInternal();
   smtpd::FrontOptions MakeFrontOptions();
@@ -54,6 +57,9 @@ class Server : public runtime::Service {
   std::unique_ptr<certificates::Keeper> keeper_;
   std::unique_ptr<smtpd::MemoryBudget> memory_;
   std::unique_ptr<smtpd::MemoryBudget> internal_memory_;
+  std::unique_ptr<limit::ClientLimits> clients_;
+  std::unique_ptr<limit::Exchange> exchange_;
+  std::unique_ptr<SessionLog> session_log_;
   // Before what posts to its threads, so that it goes after them.
   std::unique_ptr<net::ReactorPool> reactors_;
   std::unique_ptr<db::Pool> pool_;

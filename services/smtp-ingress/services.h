@@ -11,6 +11,7 @@
 #include "libs/base/random.h"
 #include "libs/db/pool.h"
 #include "libs/hint/hint_sender.h"
+#include "libs/limit/clients.h"
 #include "libs/smtp/server.h"
 #include "libs/smtpd/memory.h"
 #include "libs/store/deliverer.h"
@@ -20,6 +21,7 @@
 #include "services/smtp-ingress/notifier.h"
 #include "services/smtp-ingress/recipient.h"
 #include "services/smtp-ingress/report_addresses.h"
+#include "services/smtp-ingress/session_log.h"
 #include "services/smtp-ingress/verify_client.h"
 
 namespace godwit::smtp_ingress {
@@ -50,6 +52,8 @@ struct Services {
   const ReportAddresses* report_addresses = nullptr;
   hint::HintSender* hints = nullptr;
   smtpd::MemoryBudget* memory = nullptr;  // of the messages of all connections
+  limit::ClientLimits* clients = nullptr;
+  SessionLog* session_log = nullptr;
   Metrics* metrics = nullptr;
 };
 

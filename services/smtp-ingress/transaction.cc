@@ -32,16 +32,30 @@ Transaction::Transaction(Services* services, smtpd::ClientFacts client, bool int
       id_(std::move(id)),
       pending_memory_(services->memory) {}
 
+Transaction::~Transaction() {
+  if (refusals_.any()) {
+    services_->session_log->Add(refusals_.Row(client_, mail_.reverse_path, id_));
+  }
+}
+
 base::Task<smtp::Reply> Transaction::Begin() {
   // A daemon says where mail comes from, always.
   if (internal_ && !mail_.parameters.origin) {
     co_return MakeReply(ReplyKind::kBadArguments, "XORIGIN is required here");
+  }
+  if (!internal_ && services_->clients->bytes().Over(client_.address)) {
+    services_->metrics->limited.At({"bytes"}).Add();
+    smtp::Reply reply =
+        MakeReply(ReplyKind::kLimitReached, "Too much mail from your network, try again later");
+    refusals_.NoteMessage(reply, "bytes");
+    co_return Answer(std::move(reply));
   }
   co_return MakeReply(ReplyKind::kSenderOk);
 }
 
 smtp::Reply Transaction::Failure(std::string_view at, const absl::Status& status) {
   services_->metrics->failures.At({at}).Add();
+  reason_ = at;
   obs::Log(obs::Level::kWarning, "message not delivered",
            {{"trace", id_}, {"at", at}, {"status", status}});
   return MakeReply(ReplyKind::kTemporaryFailure);
@@ -55,13 +69,23 @@ smtp::Reply Transaction::DeliveryFailure(const absl::Status& status) {
   return {554, "5.6.0", {"The message can not be stored"}};
 }
 
-void Transaction::LogRefusal(const smtp::Address& address, const smtp::Reply& reply) const {
+smtp::Reply Transaction::RefuseRecipient(const smtp::Address& address, smtp::Reply reply) {
   obs::Log(obs::Level::kInfo, "recipient refused",
            {{"trace", id_},
             {"client", client_.address.ToString()},
             {"from", mail_.reverse_path.ToString()},
             {"to", address.ToString()},
             {"code", reply.code}});
+  if (!internal_ && reply.permanent()) {
+    limit::Meter& meter = services_->clients->refused_recipients();
+    meter.Add(client_.address, 1);
+    if (meter.Over(client_.address)) {
+      services_->metrics->limited.At({"refused-recipients"}).Add();
+      reply = MakeReply(ReplyKind::kTooManyErrors);
+    }
+  }
+  refusals_.NoteRecipient(address, reply);
+  return Answer(std::move(reply));
 }
 
 base::Task<smtp::Reply> Transaction::AddRecipient(smtp::CheckRcpt rcpt) {
@@ -92,9 +116,9 @@ base::Task<smtp::Reply> Transaction::AddRecipient(smtp::CheckRcpt rcpt) {
   }
   if (reply.positive()) NoteWishes(rcpt, found->kind == store::RecipientKind::kAlias);
   services_->metrics->recipients.At({smtpd::ResultOf(reply)}).Add();
-  if (reply.positive()) co_return reply;
-  LogRefusal(address, reply);
-  co_return Answer(std::move(reply));
+  if (!reply.positive()) co_return RefuseRecipient(address, std::move(reply));
+  refusals_.NoteRecipient(address, reply);
+  co_return reply;
 }
 
 // RFC 3461 §5.2.7: what is delivered to the members of an alias is "expanded", and they are asked
@@ -160,7 +184,10 @@ bool Transaction::AddCopies(const std::vector<store::AccountId>& accounts,
 
 base::Task<smtp::Reply> Transaction::BeginData() {
   if (services_->memory->NearlyFull()) {
-    co_return Answer(MakeReply(ReplyKind::kInsufficientStorage));
+    services_->metrics->limited.At({"memory"}).Add();
+    smtp::Reply reply = MakeReply(ReplyKind::kInsufficientStorage);
+    refusals_.NoteMessage(reply, "memory");
+    co_return Answer(std::move(reply));
   }
   VerifyEnvelope envelope;
   envelope.client = client_.address;
@@ -196,6 +223,8 @@ base::Task<void> Transaction::Flush() {
 
 // The client is not cut: it would only begin again at once. It is told at the end of its data.
 void Transaction::GiveWay() {
+  services_->metrics->limited.At({"memory"}).Add();
+  reason_ = "memory";
   gave_way_ = true;
   pending_ = {};
   pending_memory_.Set(0);
@@ -205,8 +234,10 @@ void Transaction::GiveWay() {
 
 base::Task<smtp::Reply> Transaction::EndData(smtp::EndData end) {
   const uint64_t size = end.size;
+  if (!internal_) services_->clients->bytes().Add(client_.address, static_cast<double>(size));
   smtp::Reply reply = co_await Finish(std::move(end));
   if (!reply.positive()) {
+    refusals_.NoteMessage(reply, reason_, std::move(verdict_));
     outcome_ = smtpd::ResultOf(reply);
     co_await delivery_->Drop();
   } else {
@@ -218,11 +249,17 @@ base::Task<smtp::Reply> Transaction::EndData(smtp::EndData end) {
 }
 
 base::Task<smtp::Reply> Transaction::Finish(smtp::EndData end) {
-  if (end.refused) co_return *std::move(end.refused);
+  if (end.refused) {
+    reason_ = "message";
+    co_return *std::move(end.refused);
+  }
   co_await Flush();
   if (gave_way_) co_return MakeReply(ReplyKind::kInsufficientStorage);
   if (store_status_.ok()) store_status_ = co_await delivery_->End();
-  if (auto refused = delivery_->refused()) co_return *std::move(refused);
+  if (auto refused = delivery_->refused()) {
+    reason_ = "message";
+    co_return *std::move(refused);
+  }
   if (delivery_->message().header_too_large()) {
     co_return MakeReply(ReplyKind::kSizeExceeded, "Message header too large");
   }
@@ -237,6 +274,7 @@ base::Task<smtp::Reply> Transaction::Finish(smtp::EndData end) {
       absl::ToDoubleSeconds(services_->clock->Monotonic() - begin));
   if (!verdict.ok()) co_return Failure("verify", verdict.status());
 
+  verdict_ = verdict->authentication_results;
   verdict->evidence.own_message = IsOwnMessage(mail_.parameters.origin);
   Decision decision = Decide(verdict->evidence, services_->settings.decision);
   reason_ = decision.reason;

@@ -19,6 +19,7 @@
 #include "libs/smtpd/memory.h"
 #include "libs/smtpd/transaction.h"
 #include "services/smtp-ingress/delivery.h"
+#include "services/smtp-ingress/refusals.h"
 #include "services/smtp-ingress/services.h"
 #include "services/smtp-ingress/stored_header.h"
 #include "services/smtp-ingress/verify_client.h"
@@ -30,6 +31,8 @@ class Transaction : public smtpd::Transaction {
   // `internal`: the client is a daemon of ours.
   Transaction(Services* services, smtpd::ClientFacts client, bool internal,
               smtp::CheckMailFrom mail, std::string id);
+  // What was refused goes into the SessionLog.
+  ~Transaction() override;
 
   base::Task<smtp::Reply> Begin() override;
   base::Task<smtp::Reply> AddRecipient(smtp::CheckRcpt rcpt) override;
@@ -49,7 +52,8 @@ class Transaction : public smtpd::Transaction {
   smtp::Reply Answer(smtp::Reply reply) const { return smtpd::WithId(std::move(reply), id_); }
   smtp::Reply Failure(std::string_view at, const absl::Status& status);
   smtp::Reply DeliveryFailure(const absl::Status& status);
-  void LogRefusal(const smtp::Address& address, const smtp::Reply& reply) const;
+  // Logged, kept, and counted against the client's network, which may end the session.
+  smtp::Reply RefuseRecipient(const smtp::Address& address, smtp::Reply reply);
   void GiveWay();
   base::Task<smtp::Reply> Finish(smtp::EndData end);
   base::Task<smtp::Reply> Deliver(Verdict verdict, Decision decision);
@@ -80,6 +84,8 @@ class Transaction : public smtpd::Transaction {
   smtpd::MemoryShare pending_memory_;
   bool gave_way_ = false;
   absl::Status store_status_;  // the first failure of staging
+  Refusals refusals_;
+  std::string verdict_;  // Authentication-Results
   std::string_view outcome_ = "deferred";
   std::string_view reason_;
 };

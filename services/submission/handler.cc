@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "libs/base/check.h"
+#include "libs/login/failed_logins.h"
 #include "libs/net/reactor.h"
 #include "libs/obs/log.h"
 #include "services/submission/transaction.h"
@@ -29,7 +30,8 @@ base::Task<smtp::AuthAnswer> SubmissionHandler::Authenticate(smtpd::ClientFacts 
   conversation_ = services_->authenticator->Start(check.mechanism);
   GODWIT_CHECK(conversation_ != nullptr);  // one that we offer
   base::Task<login::Step> begun = conversation_->Begin(std::move(check.initial_response));
-  auto step = co_await services_->failed_logins->Run(client.address, std::move(begun));
+  auto step =
+      co_await login::RunCounted(services_->failed_logins, client.address, std::move(begun));
   smtp::AuthAnswer answer = co_await Answer(std::move(client), std::move(step));
   co_return answer;
 }
@@ -37,7 +39,7 @@ base::Task<smtp::AuthAnswer> SubmissionHandler::Authenticate(smtpd::ClientFacts 
 base::Task<smtp::AuthAnswer> SubmissionHandler::Continue(smtpd::ClientFacts client,
                                                          smtp::AuthResponse response) {
   base::Task<login::Step> next = conversation_->Answer(std::move(response.bytes));
-  auto step = co_await services_->failed_logins->Run(client.address, std::move(next));
+  auto step = co_await login::RunCounted(services_->failed_logins, client.address, std::move(next));
   smtp::AuthAnswer answer = co_await Answer(std::move(client), std::move(step));
   co_return answer;
 }

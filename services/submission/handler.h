@@ -3,8 +3,8 @@
 // SubmissionHandler: what submission does with one connection: lets users in, and makes
 // Transactions for those who are.
 //
-// Failed logins are answered after a pause and counted, for the connection and for the address it
-// comes from (login::FailedLogins).
+// Failed logins are answered after a pause and counted, for the connection and for the network it
+// comes from (limit::FailedLogins).
 
 #include <memory>
 #include <optional>
@@ -29,7 +29,7 @@ class SubmissionHandler : public smtpd::Handler {
                                                      std::string id) override;
 
  private:
-  // Without a step: the client's address has failed too often.
+  // Without a step: the client's network has failed too often.
   base::Task<smtp::AuthAnswer> Answer(smtpd::ClientFacts client, std::optional<login::Step> step);
   base::Task<smtp::Reply> Refuse(smtpd::ClientFacts client, login::Refused refused);
   smtp::Reply LetIn(const smtpd::ClientFacts& client, login::Accepted accepted);

@@ -14,6 +14,18 @@ struct Metrics {
   obs::CounterFamily handshakes{"godwit_submission_tls_handshakes_total",
                                 "TLS handshakes, after STARTTLS or at once.",
                                 {{"result", {"ok", "failed"}}}};
+  obs::CounterFamily cuts{
+      "godwit_submission_sessions_cut_total",
+      "Sessions that we ended, by reason.",
+      {{"reason",
+        {"errors", "refused-recipients", "transactions", "idle-commands", "protocol",
+         "command-time", "login-time", "data-silence", "data-time", "session-time"}}}};
+  obs::CounterFamily turned_away{"godwit_submission_turned_away_total",
+                                 "Connections of networks that had too many.",
+                                 {{"limit", {"connections", "connection-rate"}}}};
+  obs::CounterFamily exchanges{"godwit_submission_limit_exchanges_total",
+                               "Each second: what other replicas count was told and heard.",
+                               {{"result", {"ok", "failed"}}}};
   obs::CounterFamily logins{"godwit_submission_logins_total",
                             "Logins by how they ended.",
                             {{"outcome", {"success", "failure", "limited", "unavailable"}}}};

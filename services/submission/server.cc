@@ -1,7 +1,7 @@
 #include "services/submission/server.h"
 
-#include <algorithm>
 #include <utility>
+#include <vector>
 
 #include "libs/admin/admin.h"
 #include "libs/base/status.h"
@@ -30,8 +30,7 @@ absl::Status Server::Start() {
                                                   &metrics_.memory_bytes);
   memory_by_account_ = std::make_unique<smtpd::MemoryByOwner>(MemoryOfAccount(config_));
   limits_ = std::make_unique<outgoing::DailyLimits>(MakeDailyLimits(config_), context_->clock);
-  failed_logins_ =
-      std::make_unique<login::FailedLogins>(MakeFailedLogins(config_), context_->clock);
+  GODWIT_RETURN_IF_ERROR(StartLimits());
 
   services_.settings = MakeSettings(config_);
   services_.clock = context_->clock;
@@ -60,16 +59,33 @@ absl::Status Server::OpenDatabase() {
   return absl::OkStatus();
 }
 
+// What clients of one network may.
+absl::Status Server::StartLimits() {
+  base::RandomSource* random = base::RandomSource::System();
+  GODWIT_ASSIGN_OR_RETURN(limit::ClientLimitOptions clients,
+                          runtime::MakeConnectionLimits(config_.clients()));
+  clients.name = "submission";
+  clients_ = std::make_unique<limit::ClientLimits>(clients, context_->clock, random);
+  GODWIT_ASSIGN_OR_RETURN(const limit::FailedLoginOptions failed_logins,
+                          runtime::MakeFailedLogins(config_.login().failed_logins()));
+  failed_logins_ = std::make_unique<limit::FailedLogins>(failed_logins, context_->clock, random);
+  std::vector<limit::Counter*> counters = clients_->counters();
+  for (limit::Counter* counter : failed_logins_->counters()) counters.push_back(counter);
+  exchange_ = std::make_unique<limit::Exchange>(std::move(counters), pool_.get(), random,
+                                                limit::ExchangeMetrics{&metrics_.exchanges});
+  base::SpawnOn(reactors_->at(0), exchange_->Run());
+  return absl::OkStatus();
+}
+
 absl::Status Server::OpenListeners() {
   smtpd::FrontOptions options = runtime::MakeFrontOptions(config_.limits(), config_.timeouts());
-  const int64_t per_address = config_.login().sessions_per_address();
-  options.max_sessions_per_address =
-      per_address > 0 ? per_address : std::max<int64_t>(options.max_sessions / 10, 1);
   options.before_login = runtime::ToDuration(config_.login().timeout());
   options.clock = context_->clock;
   options.sessions = &metrics_.sessions;
   options.connections = &metrics_.connections;
   options.handshakes = &metrics_.handshakes;
+  options.cuts = &metrics_.cuts;
+  options.limited = &metrics_.turned_away;
   front_ = std::make_unique<smtpd::Front>(reactors_.get(), std::move(options));
 
   std::shared_ptr<net::TlsContext> tls;
@@ -89,6 +105,7 @@ absl::Status Server::OpenListeners() {
     profile.smtp = [this] { return OptionsNow(services_.settings, services_.clock->Now()); };
     profile.tls = tls;
     profile.implicit_tls = listener.implicit_tls();
+    profile.clients = clients_.get();
     profile.new_handler = [this] { return std::make_unique<SubmissionHandler>(&services_); };
     GODWIT_RETURN_IF_ERROR(front_->Listen(std::move(listen), std::move(profile)));
   }

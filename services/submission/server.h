@@ -8,7 +8,9 @@
 
 #include "absl/status/status.h"
 #include "libs/certificates/keeper.h"
-#include "libs/login/failed_logins.h"
+#include "libs/limit/clients.h"
+#include "libs/limit/exchange.h"
+#include "libs/limit/failed_logins.h"
 #include "libs/login/login.h"
 #include "libs/net/certificate_watch.h"
 #include "libs/net/reactor.h"
@@ -37,6 +39,7 @@ class Server : public runtime::Service {
 
  private:
   absl::Status OpenDatabase();
+  absl::Status StartLimits();
   absl::Status OpenListeners();
   absl::Status StartRpc();
 
@@ -49,7 +52,9 @@ class Server : public runtime::Service {
   std::unique_ptr<smtpd::MemoryBudget> memory_;
   std::unique_ptr<smtpd::MemoryByOwner> memory_by_account_;
   std::unique_ptr<outgoing::DailyLimits> limits_;
-  std::unique_ptr<login::FailedLogins> failed_logins_;
+  std::unique_ptr<limit::ClientLimits> clients_;
+  std::unique_ptr<limit::FailedLogins> failed_logins_;
+  std::unique_ptr<limit::Exchange> exchange_;
   // Before what posts to its threads, so that it goes after them.
   std::unique_ptr<net::ReactorPool> reactors_;
   std::unique_ptr<db::Pool> pool_;

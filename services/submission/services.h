@@ -9,7 +9,7 @@
 #include "libs/base/clock.h"
 #include "libs/base/random.h"
 #include "libs/db/pool.h"
-#include "libs/login/failed_logins.h"
+#include "libs/limit/failed_logins.h"
 #include "libs/login/login.h"
 #include "libs/outgoing/daily_limits.h"
 #include "libs/outgoing/sender.h"
@@ -45,7 +45,7 @@ struct Services {
   smtpd::MemoryBudget* memory = nullptr;  // of the messages of all connections
   smtpd::MemoryByOwner* memory_by_account = nullptr;
   outgoing::DailyLimits* limits = nullptr;
-  login::FailedLogins* failed_logins = nullptr;
+  limit::FailedLogins* failed_logins = nullptr;
   Metrics* metrics = nullptr;
 };
 

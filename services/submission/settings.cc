@@ -67,11 +67,4 @@ outgoing::DailyLimits::Options MakeDailyLimits(const Config& config) {
   return {.messages = config.daily().messages(), .recipients = config.daily().recipients()};
 }
 
-base::RateLimiter::Options MakeFailedLogins(const Config& config) {
-  base::RateLimiter::Options options;
-  options.amount = config.login().failures_per_address();
-  options.period = runtime::ToDuration(config.login().failure_period());
-  return options;
-}
-
 }  // namespace godwit::submission

@@ -2,7 +2,6 @@
 
 // The configuration (config.proto) as the plain values that everything below Server works with.
 
-#include "libs/base/rate_limiter.h"
 #include "libs/outgoing/daily_limits.h"
 #include "libs/outgoing/sender.h"
 #include "services/submission/config.pb.h"
@@ -18,7 +17,5 @@ outgoing::Sender::Options MakeSenderOptions(const Config& config);
 int64_t MemoryOfAccount(const Config& config);
 
 outgoing::DailyLimits::Options MakeDailyLimits(const Config& config);
-
-base::RateLimiter::Options MakeFailedLogins(const Config& config);
 
 }  // namespace godwit::submission

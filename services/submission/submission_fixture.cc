@@ -123,7 +123,9 @@ void SubmissionFixture::StartQueue() {
 
 std::string SubmissionFixture::BaseConfig() const {
   return "hostname: mail.y.example\n"
-         "listeners: [{listen: \"127.0.0.1:0\"}, {listen: \"127.0.0.1:0\", implicit_tls: true}]\n"
+         "listeners: " +
+         listeners +
+         "\n"
          "rpc: {listen: \"127.0.0.1:0\"}\n"
          "tls: {certificates: [{chain_file: \"" +
          public_leaf.chain_file + "\", key_file: \"" + public_leaf.key_file +

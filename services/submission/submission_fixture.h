@@ -108,6 +108,8 @@ class SubmissionFixture {
   runtime::Context context;
   std::unique_ptr<Server> server;
   std::string deadline = "5s";  // of both daemons
+  std::string listeners =
+      "[{listen: \"127.0.0.1:0\"}, {listen: \"127.0.0.1:0\", implicit_tls: true}]";
 
  private:
   std::string BaseConfig() const;

@@ -10,6 +10,7 @@
 #include "libs/base/ascii.h"
 #include "libs/base/encoding.h"
 #include "libs/base/status.h"
+#include "libs/login/failed_logins.h"
 #include "libs/net/reactor.h"
 #include "libs/obs/log.h"
 #include "libs/store/credentials.h"
@@ -121,13 +122,10 @@ class Authenticator::Check {
 Authenticator::Authenticator(Environment* environment)
     : env_(environment),
       passwords_(environment->database, environment->fake_salt_key, store::kScopeWeb,
-                 environment->random),
-      failed_(environment->settings.failed_logins, environment->clock) {}
+                 environment->random) {}
 
 std::string ClientKey(const base::IpAddress& address) {
-  constexpr size_t kNetworkOctets = 8;
-  return std::string(address.bytes().substr(
-      0, address.bytes().size() == 4 ? std::string_view::npos : kNetworkOctets));
+  return std::string(address.CustomerNetwork().bytes());
 }
 
 bool IsForeignRequest(const net::HttpRequest& request) {
@@ -175,30 +173,29 @@ base::Task<absl::StatusOr<std::optional<User>>> Authenticator::ByPassword(
 
 base::Task<absl::StatusOr<std::optional<User>>> Authenticator::CheckPassword(
     base::IpAddress client, std::string address, base::Secret password) {
-  if (!failed_.Has(ClientKey(client), 1)) {
-    env_->metrics->logins.At({"limited"}).Add();
-    co_return base::ResourceExhausted("too many failed logins from this address");
-  }
   Check check(this, ClientKey(client));
   if (!check.begun()) {
     env_->metrics->logins.At({"unavailable"}).Add();
     co_return base::Unavailable("too many passwords to check");
   }
   const int64_t directory_seen = env_->presence->directory_seen();
-  login::Step step = co_await passwords_.TryPassword(std::move(address), std::move(password));
+  base::Task<login::Step> trial = passwords_.TryPassword(std::move(address), std::move(password));
+  auto step = co_await login::RunCounted(env_->failed_logins, client, std::move(trial));
   check.StopHashing();
-  if (auto* refused = std::get_if<login::Refused>(&step)) {
-    // Only who guesses is counted: the right password of a disabled account is no guess.
-    if (!refused->disabled) (void)failed_.Take(ClientKey(client), 1);
+  if (!step) {
+    env_->metrics->logins.At({"limited"}).Add();
+    co_return base::ResourceExhausted("too many failed logins from this network");
+  }
+  if (auto* refused = std::get_if<login::Refused>(&*step)) {
     co_await Fail(client, std::move(refused->reason));
     co_return std::optional<User>();
   }
-  if (auto* status = std::get_if<absl::Status>(&step)) {
+  if (auto* status = std::get_if<absl::Status>(&*step)) {
     env_->metrics->logins.At({"unavailable"}).Add();
     co_return *status;
   }
   env_->metrics->logins.At({"success"}).Add();
-  const auto& accepted = std::get<login::Accepted>(step);
+  const auto& accepted = std::get<login::Accepted>(*step);
   co_return User{accepted.login.account, accepted.address, "", accepted.login.credential,
                  directory_seen};
 }

@@ -3,10 +3,11 @@
 // Who asks: HTTP Basic (RFC 7617) for mail programs, a cookie for the web page.
 //
 // A password is checked as all daemons do it (libs/login): an unknown user costs the same, and a
-// failure is answered after a pause. Guessing has bounds by address (IPv6: by /64): how many checks
-// run at the same time, and how many may fail in a period; they hold before anything is looked up.
-// Mail programs send the password with each request, so one that was right is known again for half
-// a minute by a keyed hash of it, never by itself; all are forgotten when the directory changes.
+// failure is answered after a pause. Guessing has bounds: how many checks of one address (IPv6: one
+// /64) run at the same time, and how many may fail from its network (limit::FailedLogins); they
+// hold before anything is looked up. Mail programs send the password with each request, so one that
+// was right is known again for half a minute by a keyed hash of it, never by itself; all are
+// forgotten when the directory changes.
 //
 // The cookie is "<account>-<token>": 256 random bits, kept as their SHA-256
 // (libs/store/web_session.h), HttpOnly, Secure, SameSite=Strict, __Host-. A program may send the
@@ -23,7 +24,6 @@
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "libs/base/ip_address.h"
-#include "libs/base/rate_limiter.h"
 #include "libs/base/secret.h"
 #include "libs/base/task.h"
 #include "libs/login/login.h"
@@ -47,7 +47,7 @@ class Authenticator {
  public:
   explicit Authenticator(Environment* environment);
 
-  // Nothing for a wrong or missing proof. ResourceExhausted: too many failures from this address.
+  // Nothing for a wrong or missing proof. ResourceExhausted: too many failures from this network.
   // Unavailable and others of the database: nobody can tell now.
   base::Task<absl::StatusOr<std::optional<User>>> Authenticate(const net::HttpRequest* request);
 
@@ -81,7 +81,6 @@ class Authenticator {
 
   Environment* const env_;
   const login::Authenticator passwords_;
-  base::RateLimiter failed_;  // by address
   std::mutex mutex_;
   int checking_ = 0;                                   // guarded by mutex_
   absl::flat_hash_map<std::string, int> checking_of_;  // guarded by mutex_; by address
@@ -89,7 +88,7 @@ class Authenticator {
   int64_t known_at_ = 0;  // guarded by mutex_; directory_seen() when they were right
 };
 
-// Which clients are one: an IPv4 address, an IPv6 /64, of which one customer has at least one.
+// Which clients are one: see IpAddress::CustomerNetwork().
 std::string ClientKey(const base::IpAddress& address);
 
 // A request that a browser made by itself for another site's page.

@@ -21,6 +21,9 @@ struct Metrics {
   obs::CounterFamily logins{"godwit_webmail_api_logins_total",
                             "Passwords by how their check ended.",
                             {{"outcome", {"success", "failure", "limited", "unavailable"}}}};
+  obs::CounterFamily exchanges{"godwit_webmail_api_limit_exchanges_total",
+                               "Each second: what other replicas count was told and heard.",
+                               {{"result", {"ok", "failed"}}}};
   obs::CounterFamily submissions{"godwit_webmail_api_submissions_total",
                                  "Messages that were to be sent.",
                                  {{"outcome", {"queued", "refused", "limited", "failed"}}}};

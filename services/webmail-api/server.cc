@@ -45,6 +45,7 @@ absl::Status Server::Start() {
   hints.tls = runtime::MakeRpcTls(config_.rpc_tls());
   hints_ = std::make_unique<hint::HintSender>(hints, reactors_->at(0));
   GODWIT_RETURN_IF_ERROR(OpenSender());
+  GODWIT_RETURN_IF_ERROR(StartLimits());
   GODWIT_RETURN_IF_ERROR(StartRpc());
 
   environment_.settings = MakeSettings();
@@ -114,6 +115,18 @@ absl::Status Server::OpenSender() {
       outgoing::DailyLimits::Options{.messages = config_.daily().messages(),
                                      .recipients = config_.daily().recipients()},
       context_->clock);
+  return absl::OkStatus();
+}
+
+absl::Status Server::StartLimits() {
+  base::RandomSource* random = base::RandomSource::System();
+  GODWIT_ASSIGN_OR_RETURN(const limit::FailedLoginOptions options,
+                          runtime::MakeFailedLogins(config_.login().failed_logins()));
+  failed_logins_ = std::make_unique<limit::FailedLogins>(options, context_->clock, random);
+  exchange_ = std::make_unique<limit::Exchange>(failed_logins_->counters(), database_.get(), random,
+                                                limit::ExchangeMetrics{&metrics_.exchanges});
+  environment_.failed_logins = failed_logins_.get();
+  base::SpawnOn(reactors_->at(0), exchange_->Run());
   return absl::OkStatus();
 }
 
@@ -235,8 +248,6 @@ Settings Server::MakeSettings() const {
       config_.policy().catch_all_senders() != config::v1::CATCH_ALL_SENDERS_NOBODY;
   settings.downloads = limits.downloads();
   settings.connections_per_address = limits.connections_per_address();
-  settings.failed_logins.amount = config_.login().failures_per_address();
-  settings.failed_logins.period = runtime::ToDuration(config_.login().failure_period());
   settings.concurrent_checks = config_.login().concurrent_checks();
   settings.http.idle_timeout = runtime::ToDuration(config_.timeouts().idle());
   settings.http.message_timeout = runtime::ToDuration(config_.timeouts().request());

@@ -17,6 +17,8 @@
 #include "libs/hint/hint_sender.h"
 #include "libs/hint/presence.h"
 #include "libs/hint/registry.h"
+#include "libs/limit/exchange.h"
+#include "libs/limit/failed_logins.h"
 #include "libs/net/certificate_watch.h"
 #include "libs/net/listener.h"
 #include "libs/net/reactor.h"
@@ -52,6 +54,7 @@ class Server : public runtime::Service {
   absl::Status OpenTls();
   absl::Status OpenDatabase();
   absl::Status OpenSender();
+  absl::Status StartLimits();
   absl::Status StartRpc();
   absl::Status StartListener(const config::v1::Listener& config);
   Settings MakeSettings() const;
@@ -69,6 +72,8 @@ class Server : public runtime::Service {
   std::unique_ptr<certificates::Keeper> keeper_;
   std::unique_ptr<db::Pool> database_;
   std::unique_ptr<store::Deliverer> deliverer_;
+  std::unique_ptr<limit::FailedLogins> failed_logins_;
+  std::unique_ptr<limit::Exchange> exchange_;
   std::unique_ptr<net::ReactorPool> reactors_;
   std::unique_ptr<hint::HintSender> hints_;
   std::unique_ptr<hint::Presence> presence_;

@@ -9,13 +9,13 @@
 #include "absl/time/time.h"
 #include "libs/base/clock.h"
 #include "libs/base/random.h"
-#include "libs/base/rate_limiter.h"
 #include "libs/base/secret.h"
 #include "libs/db/pool.h"
 #include "libs/hint/hint_sender.h"
 #include "libs/hint/presence.h"
 #include "libs/hint/registry.h"
 #include "libs/jmap/request.h"
+#include "libs/limit/failed_logins.h"
 #include "libs/net/http.h"
 #include "libs/net/tls_context.h"
 #include "libs/outgoing/daily_limits.h"
@@ -39,7 +39,6 @@ struct Settings {
   uint32_t concurrent_checks = 32;
   uint32_t downloads = 16;
   uint32_t connections_per_address = 0;  // 0: no limit
-  base::RateLimiter::Options failed_logins;
   net::HttpLimits http;
   absl::Duration handshake_timeout = absl::Seconds(30);
   absl::Duration write_timeout = absl::Minutes(1);
@@ -62,6 +61,7 @@ struct Environment {
   hint::Presence* presence = nullptr;
   outgoing::Sender* sender = nullptr;
   outgoing::DailyLimits* daily_limits = nullptr;
+  limit::FailedLogins* failed_logins = nullptr;
   const base::Clock* clock = nullptr;
   base::RandomSource* random = nullptr;
   Metrics* metrics = nullptr;

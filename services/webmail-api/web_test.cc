@@ -161,10 +161,13 @@ TEST_CASE("What changes something must come from the page", "[webmail-api][compo
 
 // A password that opens IMAP only is no key to the web.
 // Nothing was counted: one host could try passwords as fast as they were hashed.
-TEST_CASE("Guessing passwords has a bound by address", "[webmail-api][component]") {
+TEST_CASE("Guessing passwords has a bound by network", "[webmail-api][component]") {
   WebmailFixture fixture([](Config* config) {
-    config->mutable_login()->set_failures_per_address(3);
-    config->mutable_login()->mutable_failure_period()->set_seconds(3600);
+    auto* failed = config->mutable_login()->mutable_failed_logins();
+    failed->set_per_minute(3);
+    failed->mutable_networks()->set_ipv4_nearest(32);
+    failed->mutable_networks()->set_wider_factor(3);
+    failed->mutable_networks()->set_widest_factor(9);
   });
   CHECK(LogIn(fixture, "secret").status == 204);
   CHECK(fixture.Fetch("GET", "/jmap/session").status == 200);

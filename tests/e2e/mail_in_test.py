@@ -69,6 +69,25 @@ class MailIn(harness.SuiteCase):
         self.assertIn(b"5.7.", refused.exception.smtp_error)
         self.assertEqual(len(self.inbox(self.alice)), before)
 
+    def test_the_id_of_a_refusal_leads_to_its_reason(self):
+        with self.assertRaises(smtplib.SMTPDataError) as refused:
+            self.send_from("strict.test")
+        name = refused.exception.smtp_error.decode().rsplit("[", 1)[1].rstrip("]")
+
+        def known():
+            try:
+                return harness.godwitctl("session", name, "--json", conninfo=self.suite.told["postgres"])
+            except AssertionError:
+                return None  # written within a second or so
+
+        row = self.wait_for(known)[0]
+        self.assertEqual((row["id"], row["client"], row["reason"]), (name, "127.0.0.1", "dmarc-reject"))
+        self.assertEqual([each["address"] for each in row["recipients"]], [self.alice])
+        self.assertIn("dmarc=fail", row["verdict"])
+        listed = harness.godwitctl("sessions", "--since", "5m", "--client", "127.0.0.0/8", "--json",
+                                   conninfo=self.suite.told["postgres"])
+        self.assertIn(name, [each["id"] for each in listed])
+
     def test_a_malformed_from_does_not_go_past_dmarc(self):
         forged, own = "ann@strict.test", "ann@sender.test"
         cases = {

@@ -13,6 +13,7 @@ std::vector<Command> AccountCommands();  // account, address and admin
 std::vector<Command> AliasCommands();
 std::vector<Command> StoreCommands();
 std::vector<Command> QueueCommands();
+std::vector<Command> SessionCommands();
 std::vector<Command> DkimCommands();
 std::vector<Command> SignCommands();   // arc seal, dkim sign
 std::vector<Command> DmarcCommands();  // the reports that we send

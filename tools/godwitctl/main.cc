@@ -12,8 +12,9 @@ int main(int argc, char** argv) {
   std::vector<ctl::Command> all;
   for (auto* family :
        {ctl::DomainCommands, ctl::AccountCommands, ctl::AliasCommands, ctl::StoreCommands,
-        ctl::QueueCommands, ctl::DkimCommands, ctl::DmarcCommands, ctl::SignCommands,
-        ctl::VerifyCommands, ctl::LookupCommands, ctl::CertificateCommands, ctl::DaemonCommands}) {
+        ctl::QueueCommands, ctl::SessionCommands, ctl::DkimCommands, ctl::DmarcCommands,
+        ctl::SignCommands, ctl::VerifyCommands, ctl::LookupCommands, ctl::CertificateCommands,
+        ctl::DaemonCommands}) {
     auto commands = family();
     std::move(commands.begin(), commands.end(), std::back_inserter(all));
   }
