@@ -77,10 +77,19 @@ queue::Ret ToProto(Return ret) {
   return queue::RET_UNSPECIFIED;
 }
 
+queue::Origin ToProto(Origin origin) {
+  switch (origin) {
+    case Origin::kSubmission: return queue::ORIGIN_SUBMISSION;
+    case Origin::kForward: return queue::ORIGIN_FORWARD;
+    case Origin::kRelay: return queue::ORIGIN_RELAY;
+  }
+  return queue::ORIGIN_UNSPECIFIED;
+}
+
 queue::Submission ToProto(const Message& message) {
   queue::Submission submission;
   submission.set_idempotency_key(message.idempotency_key);
-  submission.set_origin(queue::ORIGIN_SUBMISSION);
+  submission.set_origin(ToProto(message.origin));
   submission.set_account_id(message.account);
   submission.set_client_address(message.client_address);
   submission.set_user(message.user);
@@ -107,11 +116,12 @@ class RpcSender : public Sender {
   RpcSender(std::shared_ptr<grpc::Channel> signer, std::shared_ptr<grpc::Channel> queue,
             Options options)
       : options_(std::move(options)),
-        signer_(auth::AuthVerifier::NewStub(signer)),
+        signer_(signer == nullptr ? nullptr : auth::AuthVerifier::NewStub(signer)),
         queue_(queue::DeliveryQueue::NewStub(queue)) {}
 
   base::Task<absl::StatusOr<std::string>> Sign(const Message* message, BodyFactory body,
                                                std::string trace) override {
+    if (signer_ == nullptr) co_return base::FailedPrecondition("there is no signer");
     auto stream =
         SignStream::Open(signer_.get(), &auth::AuthVerifier::StubInterface::async_interface::Sign,
                          {.deadline = kLongest, .trace = std::move(trace)});
@@ -186,7 +196,10 @@ BodyFactory BodyInMemory(std::string_view body) {
 }
 
 absl::StatusOr<std::unique_ptr<Sender>> Sender::Create(Options options) {
-  GODWIT_ASSIGN_OR_RETURN(auto signer, rpc::Connect(options.signer));
+  std::shared_ptr<grpc::Channel> signer;
+  if (!options.signer.target.empty()) {
+    GODWIT_ASSIGN_OR_RETURN(signer, rpc::Connect(options.signer));
+  }
   GODWIT_ASSIGN_OR_RETURN(auto queue_channel, rpc::Connect(options.queue));
   return std::make_unique<RpcSender>(std::move(signer), std::move(queue_channel),
                                      std::move(options));

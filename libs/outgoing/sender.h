@@ -1,7 +1,7 @@
 #pragma once
 
-// Sender: how mail of our users leaves: signed by auth-verifier, then into delivery-queue. RPC
-// messages end here.
+// Sender: how mail leaves: that of our users signed by auth-verifier, then into delivery-queue;
+// what is only sent on goes there as it is. RPC messages end here.
 //
 //   absl::StatusOr<std::string> signature = co_await sender->Sign(&message, body, trace);
 //   message.header.insert(0, *signature);
@@ -27,6 +27,12 @@
 
 namespace godwit::outgoing {
 
+enum class Origin {
+  kSubmission,  // a user of ours sent it
+  kForward,     // it came to an address of ours that stands for one elsewhere
+  kRelay,       // it came for another server of a domain of ours
+};
+
 enum class Return { kUnspecified, kFull, kHeaders };  // RFC 3461 §4.3
 
 struct Recipient {
@@ -40,7 +46,8 @@ struct Recipient {
 };
 
 struct Message {
-  int64_t account = 0;
+  Origin origin = Origin::kSubmission;
+  int64_t account = 0;         // whose it is; 0 of what is sent on
   std::string user;            // who authenticated
   std::string client_address;  // where from; "" unknown
   std::string from_address;    // of the From field: whose domain signs
@@ -86,6 +93,7 @@ class Sender {
                                                       std::string trace) = 0;
 
   struct Options {
+    // Without a target nothing can be signed: Sign() is FailedPrecondition.
     rpc::ChannelOptions signer;
     // For each piece, and from the last one to the answer.
     absl::Duration sign_deadline = absl::Seconds(30);

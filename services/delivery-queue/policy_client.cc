@@ -42,6 +42,7 @@ PolicyOutcome FromProto(pb::Outcome outcome) {
 RouteHost FromProto(const pb::Host& in) {
   RouteHost host;
   host.name = in.name();
+  host.preference = in.preference();
   for (const std::string& bytes : in.addresses()) {
     if (const auto address = base::IpAddress::FromBytes(bytes)) host.addresses.push_back(*address);
   }

@@ -14,7 +14,13 @@
 
 namespace godwit::delivery_queue {
 
-enum class RouteKind { kInternal, kDirect, kSmarthost, kCapture };
+enum class RouteKind {
+  kInternal,
+  kDirect,
+  kSmarthost,
+  kRelay,  // to the other server of a domain of ours
+  kCapture,
+};
 std::string_view RouteKindName(RouteKind kind);
 
 // What TLS must prove (proto/godwit/tls_policy/v1, Requirement).
@@ -28,7 +34,8 @@ enum class TlsNeed {
 };
 
 struct RouteHost {
-  std::string name;  // A-labels; an address literal has its own text
+  std::string name;         // A-labels; an address literal has its own text
+  uint32_t preference = 0;  // of its MX record
   std::vector<base::IpAddress> addresses;
   TlsNeed need = TlsNeed::kOpportunistic;
   bool verify_and_report = false;  // an MTA-STS policy in testing mode

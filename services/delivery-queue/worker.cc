@@ -273,12 +273,13 @@ void Worker::TakeFirst(store::NewQueueMessage message, absl::Duration claimed) {
 
 // --- Splitting
 
-base::Task<std::vector<RouteAnswer>> Worker::FindRoutes(std::vector<std::string> domains) {
+base::Task<std::vector<RouteAnswer>> Worker::FindRoutes(std::vector<std::string> domains,
+                                                        bool sent_on) {
   std::vector<RouteAnswer> answers;
   for (size_t at = 0; at < domains.size(); at += kRoutesAtOnce) {
     std::vector<base::Task<RouteAnswer>> tasks;
     for (size_t i = at; i < std::min(domains.size(), at + kRoutesAtOnce); ++i) {
-      tasks.push_back(parts_.router->Find(domains[i]));
+      tasks.push_back(parts_.router->Find(domains[i], sent_on));
     }
     std::vector<RouteAnswer> some = co_await base::WhenAll(std::move(tasks));
     std::move(some.begin(), some.end(), std::back_inserter(answers));
@@ -315,7 +316,8 @@ base::Task<void> Worker::Begin(AttemptPtr attempt) {
     none.refusal = {550, "5.7.0", {text.empty() ? "Given up by an administrator" : text}};
     routes.assign(domains.size(), none);
   } else {
-    routes = co_await FindRoutes(domains);
+    const bool sent_on = attempt->message.envelope.origin == store::QueueOrigin::kRelay;
+    routes = co_await FindRoutes(domains, sent_on);
   }
   // Recipients of one site, and of no site, by the reply they get instead.
   std::map<std::string, std::pair<RouteAnswer, std::vector<size_t>>> groups;

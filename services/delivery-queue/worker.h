@@ -100,7 +100,7 @@ class Worker : public ConnectionOwner {
 
   base::Task<void> Begin(AttemptPtr attempt);
   void Distribute(const AttemptPtr& attempt, const Groups& groups);
-  base::Task<std::vector<RouteAnswer>> FindRoutes(std::vector<std::string> domains);
+  base::Task<std::vector<RouteAnswer>> FindRoutes(std::vector<std::string> domains, bool sent_on);
   std::vector<std::unique_ptr<Job>> Split(const AttemptPtr& attempt, const RoutePtr& route,
                                           const std::vector<size_t>& recipients) const;
   void Offer(std::unique_ptr<Job> job);

@@ -7,12 +7,18 @@
 
 namespace godwit::smtp_ingress {
 
-MessageDelivery::MessageDelivery(Services* services, store::AccountId owner)
-    : services_(services), owner_(owner), memory_(services->memory) {}
+MessageDelivery::MessageDelivery(Services* services, store::AccountId owner, bool whole)
+    : services_(services), owner_(owner), whole_(whole), memory_(services->memory) {}
 
 base::Task<absl::Status> MessageDelivery::Feed(std::string_view bytes) {
   message_.Feed(bytes);
   memory_.Set(message_.memory());
+  absl::Status staged;
+  if (!whole_) staged = co_await StageFullChunks();
+  co_return staged;
+}
+
+base::Task<absl::Status> MessageDelivery::StageFullChunks() {
   while (message_.has_full_chunk()) {
     std::string chunk = message_.TakeChunk();
     memory_.Set(message_.memory() + chunk.size());
@@ -52,6 +58,8 @@ base::Task<absl::Status> MessageDelivery::Stage(std::string chunk) {
 
 base::Task<absl::StatusOr<store::DeliveryResult>> MessageDelivery::Commit(
     std::string header, smtp::Address reverse_path, std::vector<Copy> copies, bool junk) {
+  absl::Status full = co_await StageFullChunks();
+  if (!full.ok()) co_return full;
   if (staged_) {
     std::string rest = message_.TakeRest();
     absl::Status staged;

@@ -4,7 +4,8 @@
 // it comes (staged chunks), and delivers all copies in one durable commit.
 //
 // What it takes stays in memory up to about 600 KiB and the header's size, whatever the size of the
-// message, and is counted in Services::memory. One reactor's thread.
+// message, or as a whole when it also goes on to other servers; it is counted in Services::memory.
+// One reactor's thread.
 
 #include <optional>
 #include <string>
@@ -29,8 +30,10 @@ struct Copy {
 
 class MessageDelivery {
  public:
-  // `owner` is the account that a staged body is written under: one of the recipients.
-  MessageDelivery(Services* services, store::AccountId owner);
+  // `owner` is the account that a staged body is written under: one of the recipients. kNone: there
+  // is none, and Commit() is not called. `whole`: nothing is staged before Commit(), all of
+  // message().body() is there.
+  MessageDelivery(Services* services, store::AccountId owner, bool whole);
   MessageDelivery(const MessageDelivery&) = delete;
   MessageDelivery& operator=(const MessageDelivery&) = delete;
 
@@ -51,9 +54,11 @@ class MessageDelivery {
 
  private:
   base::Task<absl::Status> Stage(std::string chunk);
+  base::Task<absl::Status> StageFullChunks();
 
   Services* const services_;
   const store::AccountId owner_;
+  const bool whole_;
   ingest::IncomingMessage message_;
   std::optional<store::StagedBlob> staged_;
   smtpd::MemoryShare memory_;

@@ -27,13 +27,18 @@ struct Metrics {
         {"accepted", "author-unusable", "dmarc-reject", "dmarc-quarantine", "dmarc-temperror"}}}};
   obs::CounterFamily failures{"godwit_smtp_ingress_failures_total",
                               "451 because something of ours failed.",
-                              {{"at", {"lookup", "verify", "stage", "deliver"}}}};
+                              {{"at", {"lookup", "verify", "stage", "send-on", "deliver"}}}};
   obs::Histogram message_bytes{"godwit_smtp_ingress_message_bytes", "Size of accepted messages.",
                                obs::kBytes};
   obs::Histogram verify_seconds{"godwit_smtp_ingress_verify_seconds",
                                 "From the last octet of a message to its verdict.", obs::kSeconds};
   obs::Histogram deliver_seconds{"godwit_smtp_ingress_deliver_seconds",
                                  "From the verdict to the commit.", obs::kSeconds};
+  obs::CounterFamily sent_on{"godwit_smtp_ingress_sent_on_total",
+                             "Recipients whose mail the queue has taken, by why it goes on.",
+                             {{"way", {"relay", "forward", "return"}}}};
+  obs::Histogram send_on_seconds{"godwit_smtp_ingress_send_on_seconds",
+                                 "From the verdict to the queue's answer.", obs::kSeconds};
   obs::Gauge memory_bytes{"godwit_smtp_ingress_message_memory_bytes",
                           "Octets of messages held in memory now."};
   obs::Counter hints_sent{"godwit_smtp_ingress_hints_sent_total", "Hints that gateways took."};

@@ -65,6 +65,12 @@ absl::Status Server::Start() {
   GODWIT_RETURN_IF_ERROR(store::AwaitSchema(pool_.get(), context_->clock));
   deliverer_ = std::make_unique<store::Deliverer>(pool_.get());
   GODWIT_ASSIGN_OR_RETURN(verifier_, VerifyClient::Create(MakeVerifyOptions(config_)));
+  if (config_.has_delivery_queue()) {
+    GODWIT_ASSIGN_OR_RETURN(sender_, outgoing::Sender::Create(MakeSenderOptions(config_)));
+  }
+  if (config_.has_dns()) {
+    GODWIT_RETURN_IF_ERROR(OpenResolver());
+  }
   hint::HintSenderOptions hints;
   hints.tls = runtime::MakeRpcTls(config_.rpc_tls());
   hints.sent = metrics_.hints_sent;
@@ -79,12 +85,33 @@ absl::Status Server::Start() {
   services_.pool = pool_.get();
   services_.deliverer = deliverer_.get();
   services_.verifier = verifier_.get();
+  services_.sender = sender_.get();
+  services_.resolver = resolver_.get();
+  CalloutOptions callout;
+  callout.hostname = config_.hostname();
+  callout_ = std::make_unique<Callout>(std::move(callout), context_->clock, resolver_.get());
+  services_.callout = callout_.get();
   services_.hints = hints_.get();
   services_.memory = memory_.get();
   services_.metrics = &metrics_;
   GODWIT_RETURN_IF_ERROR(OpenListeners());
   GODWIT_RETURN_IF_ERROR(StartRpc());
   base::SpawnOn(reactors_->at(0), Background());
+  return absl::OkStatus();
+}
+
+absl::Status Server::OpenResolver() {
+  dns::CaresOptions options;
+  for (const std::string& text : config_.dns().servers()) {
+    GODWIT_ASSIGN_OR_RETURN(dns::Server server, dns::ParseServer(text));
+    options.servers.push_back(server);
+  }
+  options.timeout = runtime::ToDuration(config_.dns().timeout());
+  options.attempts = static_cast<int>(config_.dns().attempts());
+  GODWIT_ASSIGN_OR_RETURN(network_, dns::CaresResolver::Create(std::move(options)));
+  resolver_ =
+      std::make_unique<dns::Cache>(network_.get(), context_->clock,
+                                   dns::CacheOptions{.max_entries = config_.dns().cache_entries()});
   return absl::OkStatus();
 }
 

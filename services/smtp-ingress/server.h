@@ -9,6 +9,8 @@
 #include "absl/status/status.h"
 #include "libs/base/task.h"
 #include "libs/certificates/keeper.h"
+#include "libs/dns/cache.h"
+#include "libs/dns/cares_resolver.h"
 #include "libs/net/certificate_watch.h"
 #include "libs/net/reactor.h"
 #include "libs/rpc/server.h"
@@ -37,6 +39,7 @@ class Server : public runtime::Service {
  private:
   absl::Status OpenListeners();
   absl::Status StartRpc();
+  absl::Status OpenResolver();
   absl::StatusOr<std::shared_ptr<net::TlsContext>> OpenTls(net::TlsServerOptions options);
   smtpd::Profile MakeProfile(ListenerKind kind);
   base::Task<void> Background();
@@ -54,6 +57,10 @@ class Server : public runtime::Service {
   std::unique_ptr<db::Pool> pool_;
   std::unique_ptr<store::Deliverer> deliverer_;
   std::unique_ptr<VerifyClient> verifier_;
+  std::unique_ptr<outgoing::Sender> sender_;
+  std::unique_ptr<dns::CaresResolver> network_;
+  std::unique_ptr<dns::Cache> resolver_;
+  std::unique_ptr<Callout> callout_;
   std::unique_ptr<hint::HintSender> hints_;
   std::unique_ptr<smtpd::Front> front_;
   std::unique_ptr<rpc::Server> rpc_;

@@ -10,10 +10,13 @@
 #include "libs/base/clock.h"
 #include "libs/base/random.h"
 #include "libs/db/pool.h"
+#include "libs/dns/resolver.h"
 #include "libs/hint/hint_sender.h"
+#include "libs/outgoing/sender.h"
 #include "libs/smtp/server.h"
 #include "libs/smtpd/memory.h"
 #include "libs/store/deliverer.h"
+#include "services/smtp-ingress/callout.h"
 #include "services/smtp-ingress/decision.h"
 #include "services/smtp-ingress/metrics.h"
 #include "services/smtp-ingress/recipient.h"
@@ -40,6 +43,9 @@ struct Services {
   db::Pool* pool = nullptr;
   store::Deliverer* deliverer = nullptr;
   VerifyClient* verifier = nullptr;
+  outgoing::Sender* sender = nullptr;  // null: nothing goes on to other servers
+  Callout* callout = nullptr;
+  dns::Resolver* resolver = nullptr;  // null: domains of senders are not looked up
   hint::HintSender* hints = nullptr;
   smtpd::MemoryBudget* memory = nullptr;  // of the messages of all connections
   Metrics* metrics = nullptr;

@@ -40,6 +40,8 @@ Settings MakeSettings(const Config& config) {
   settings.authserv_id = AuthservId(config);
   settings.smtp = runtime::MakeSmtpOptions(config.limits(), config.hostname());
   settings.smtp.require_tls = config.require_tls();
+  // Bounces come to senders that were rewritten: whoever takes long senders has to take these.
+  settings.smtp.forward_path = settings.smtp.reverse_path;
   settings.internal_clients.assign(config.internal().clients().begin(),
                                    config.internal().clients().end());
   if (settings.internal_clients.empty()) settings.internal_clients = {"delivery-queue"};
@@ -48,7 +50,19 @@ Settings MakeSettings(const Config& config) {
   settings.decision = MakeDecisionPolicy(config.policy());
   settings.recipient.reject_disabled =
       config.policy().disabled_recipients() == Policy::ON_DISABLED_REJECT;
+  settings.recipient.may_send_on = config.has_delivery_queue();
+  settings.recipient.unknown_after_data =
+      config.policy().unknown_recipients() == Policy::WHEN_UNKNOWN_AFTER_DATA;
   return settings;
+}
+
+outgoing::Sender::Options MakeSenderOptions(const Config& config) {
+  outgoing::Sender::Options options;
+  options.queue.target = config.delivery_queue().target();
+  options.queue.daemon = "delivery-queue";
+  options.queue.tls = runtime::MakeRpcTls(config.rpc_tls());
+  options.queue_deadline = runtime::ToDuration(config.delivery_queue().deadline());
+  return options;
 }
 
 VerifyOptions MakeVerifyOptions(const Config& config) {

@@ -9,4 +9,6 @@ namespace godwit::smtp_ingress {
 
 Settings MakeSettings(const Config& config);
 VerifyOptions MakeVerifyOptions(const Config& config);
+// Needs config.delivery_queue.
+outgoing::Sender::Options MakeSenderOptions(const Config& config);
 }  // namespace godwit::smtp_ingress

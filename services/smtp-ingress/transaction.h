@@ -3,10 +3,14 @@
 // Transaction: one mail transaction, from MAIL to the answer to its data: looks recipients up,
 // hands the message to auth-verifier and to the store as it comes, decides, delivers.
 //
+// What goes on to other servers is in the queue before the local copies are committed, and both
+// before the 250: what fails in between may come twice, and nothing is lost.
+//
 // Whatever fails of ours is 451 4.3.0 (554 5.6.0 for a message that the store can never take) with
 // nothing delivered, and the reason goes to the log.
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -18,6 +22,8 @@
 #include "libs/smtpd/memory.h"
 #include "libs/smtpd/transaction.h"
 #include "services/smtp-ingress/delivery.h"
+#include "services/smtp-ingress/lookup.h"
+#include "services/smtp-ingress/onward.h"
 #include "services/smtp-ingress/services.h"
 #include "services/smtp-ingress/stored_header.h"
 #include "services/smtp-ingress/verify_client.h"
@@ -51,7 +57,14 @@ class Transaction : public smtpd::Transaction {
   void LogRefusal(const smtp::Address& address, const smtp::Reply& reply) const;
   void GiveWay();
   base::Task<smtp::Reply> Finish(smtp::EndData end);
-  base::Task<smtp::Reply> Deliver(Verdict verdict, Decision decision);
+  base::Task<smtp::Reply> Accept(Verdict verdict, Decision decision);
+  base::Task<smtp::Reply> SendOn(HeaderFacts facts);
+  base::Task<smtp::Reply> Deliver(HeaderFacts facts, bool junk);
+  base::Task<smtp::Reply> AskNextHop(Found* found, smtp::Address address);
+  // What the look-up of a recipient leads to: the reply, and what is kept of it.
+  smtp::Reply TakeRecipient(const Found& found, const smtp::CheckRcpt& rcpt);
+  void AddOnward(const Found& found, const RecipientVerdict& verdict, const smtp::CheckRcpt& rcpt);
+  bool OneRecipientOnly() const;
   HeaderFacts MakeHeaderFacts(const Verdict& verdict, const Decision& decision) const;
   void SendHints(const store::DeliveryResult& result);
   void LogMessage(const smtp::Reply& reply, uint64_t size) const;
@@ -66,6 +79,9 @@ class Transaction : public smtpd::Transaction {
   std::vector<smtp::Address> recipients_;  // accepted, as they were given
   std::vector<Copy> copies_;               // one an account, at most store::kMaxTargets
   absl::flat_hash_set<int64_t> accounts_;  // of copies_
+  Onward onward_;                          // with copies_ at most store::kMaxTargets
+  std::vector<std::string_view> ways_;     // of onward_, for the metrics
+  std::optional<smtp::Reply> unknown_;     // what the only recipient is told after the data
   std::unique_ptr<VerifyCall> verify_;
   std::unique_ptr<MessageDelivery> delivery_;
   std::string pending_;

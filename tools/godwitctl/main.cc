@@ -11,9 +11,9 @@ int main(int argc, char** argv) {
   namespace ctl = godwit::ctl;
   std::vector<ctl::Command> all;
   for (auto* family :
-       {ctl::DomainCommands, ctl::AccountCommands, ctl::AliasCommands, ctl::StoreCommands,
-        ctl::QueueCommands, ctl::DkimCommands, ctl::VerifyCommands, ctl::LookupCommands,
-        ctl::CertificateCommands, ctl::DaemonCommands}) {
+       {ctl::DomainCommands, ctl::AccountCommands, ctl::AddressCommands, ctl::AliasCommands,
+        ctl::StoreCommands, ctl::QueueCommands, ctl::DkimCommands, ctl::VerifyCommands,
+        ctl::LookupCommands, ctl::CertificateCommands, ctl::DaemonCommands}) {
     auto commands = family();
     std::move(commands.begin(), commands.end(), std::back_inserter(all));
   }
