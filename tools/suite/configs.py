@@ -137,6 +137,7 @@ def smtp_ingress(suite):
         "rpc_tls": _rpc_tls(suite, "smtp-ingress"),
         "certificates": _certificates(suite, "smtp-ingress"),
         "auth_verifier": {"target": suite.grpc("auth-verifier")},
+        "delivery_queue": {"target": suite.grpc("delivery-queue")},
     }
 
 
