@@ -39,7 +39,7 @@ absl::Status Check(const Notification& n) {
   if (!boundary) return base::InvalidArgument("boundary is no token of 20 to 70 characters");
   if (!IsMessageId(n.message_id)) return base::InvalidArgument("message id is none");
   if (!smtp::ParseMailbox(n.from)) return base::InvalidArgument("from is no address");
-  if (!smtp::ParseMailbox(n.to)) return base::InvalidArgument("to is no address");
+  if (!smtp::ParseMailbox(n.to, smtp::kWidePath)) return base::InvalidArgument("to is no address");
   return absl::OkStatus();
 }
 
@@ -59,7 +59,7 @@ std::string TopHeader(const Notification& n, const std::string& original_header,
   const smtp::Address from = *smtp::ParseMailbox(n.from);
   mime::AppendField(&out, "From",
                     mime::QuotePhrase(CleanLine(n.from_name, true)) + " " + from.ToPath());
-  mime::AppendField(&out, "To", smtp::ParseMailbox(n.to)->ToPath());
+  mime::AppendField(&out, "To", smtp::ParseMailbox(n.to, smtp::kWidePath)->ToPath());
   mime::AppendField(&out, "Subject", SubjectText(n.report));
   mime::AppendField(&out, "Date", mime::FormatDate(n.date));
   mime::AppendField(&out, "Message-ID", "<" + n.message_id + ">");

@@ -117,12 +117,20 @@ size_t IncomingMessage::memory() const {
 }
 
 std::string IncomingMessage::TakeChunk() {
-  std::string chunk = body_.substr(0, store::kChunkSize);
-  body_.erase(0, store::kChunkSize);
+  std::string chunk = body_.substr(taken_, store::kChunkSize);
+  taken_ += chunk.size();
+  // Moved together now and then, so that taking all of a long body costs no more than its length.
+  if (taken_ * 2 >= body_.size()) {
+    body_.erase(0, taken_);
+    taken_ = 0;
+  }
   return chunk;
 }
 
-std::string IncomingMessage::TakeRest() { return std::exchange(body_, {}); }
+std::string IncomingMessage::TakeRest() {
+  body_.erase(0, std::exchange(taken_, 0));
+  return std::exchange(body_, {});
+}
 
 store::Delivery IncomingMessage::Finish(std::string header) {
   mime::Summary summary = parser_.Finish();
@@ -131,7 +139,7 @@ store::Delivery IncomingMessage::Finish(std::string header) {
   store::Delivery delivery;
   DescribeMessage(summary, &delivery);
   delivery.header = std::move(header);
-  delivery.body = std::move(body_);
+  delivery.body = TakeRest();
   return delivery;
 }
 

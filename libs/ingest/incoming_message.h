@@ -49,7 +49,9 @@ class IncomingMessage {
   size_t memory() const;
 
   // The body is longer than may stay in memory: take a chunk and stage it.
-  bool has_full_chunk() const { return body_.size() > kInMemory; }
+  bool has_full_chunk() const { return body().size() > kInMemory; }
+  // What is here of the body: all of it as long as nothing was taken.
+  std::string_view body() const { return std::string_view(body_).substr(taken_); }
   // The next store::kChunkSize octets of the body.
   std::string TakeChunk();
   // At the end, when chunks were staged: what is left, at most a chunk.
@@ -66,7 +68,8 @@ class IncomingMessage {
   Limits limits_;
   mime::Parser parser_;
   std::string header_;
-  std::string body_;  // what has not been staged
+  std::string body_;
+  size_t taken_ = 0;  // of body_, to be staged
   uint64_t size_ = 0;
   bool in_body_ = false;
   bool header_too_large_ = false;

@@ -95,6 +95,26 @@ TEST_CASE("A long body leaves in chunks, and memory stays bounded", "[ingest][un
   CHECK(staged == body);
 }
 
+TEST_CASE("A body that was kept whole is there to be read, and leaves in chunks afterwards",
+          "[ingest][unit]") {
+  IncomingMessage message;
+  message.Feed("A: b\r\n\r\n");
+  std::string body;
+  while (body.size() < 5 * store::kChunkSize)
+    body += "line " + std::to_string(body.size()) + "\r\n";
+  message.Feed(body);
+  CHECK(message.body() == body);
+  std::string staged;
+  while (message.has_full_chunk()) {
+    staged += message.TakeChunk();
+    CHECK(message.body() == std::string_view(body).substr(staged.size()));
+  }
+  CHECK(message.body().size() <= kInMemory);
+  staged += message.TakeRest();
+  CHECK(staged == body);
+  CHECK(message.body().empty());
+}
+
 // One octet of Latin-1 in a Message-ID was "invalid byte sequence" to the database: the message got
 // 451 at every try, and took its whole group of deliveries with it.
 TEST_CASE("Every text of a description is UTF-8 without NUL, whatever octets come",

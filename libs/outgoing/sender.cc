@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "libs/base/status.h"
+#include "libs/obs/log.h"
 #include "libs/rpc/call.h"
 #include "libs/rpc/step_deadline.h"
 #include "proto/godwit/auth_verifier/v1/auth_verifier.grpc.pb.h"
@@ -17,6 +18,7 @@ namespace auth = ::godwit::auth_verifier::v1;
 namespace queue = ::godwit::delivery_queue::v1;
 
 using SignStream = rpc::ClientStream<auth::SignRequest, auth::SignResponse>;
+using SealStream = rpc::ClientStream<auth::SealRequest, auth::SealResponse>;
 using QueueStream = rpc::ClientStream<queue::EnqueueRequest, queue::EnqueueResponse>;
 
 // Of a call as a whole; the deadlines of the options are for each wait.
@@ -83,11 +85,26 @@ queue::Ret ToProto(Return ret) {
   return queue::RET_UNSPECIFIED;
 }
 
+// No trying again brings a seal; RFC 8617 §5.1 leaves it to us whether there is one.
+bool IsNoSeal(const absl::Status& status) {
+  return absl::IsFailedPrecondition(status) || absl::IsInvalidArgument(status);
+}
+
+queue::Origin ToProto(Origin origin) {
+  switch (origin) {
+    case Origin::kSubmission: return queue::ORIGIN_SUBMISSION;
+    case Origin::kReport: return queue::ORIGIN_REPORT;
+    case Origin::kNotice: return queue::ORIGIN_DSN;
+    case Origin::kForward: return queue::ORIGIN_FORWARD;
+    case Origin::kRelay: return queue::ORIGIN_RELAY;
+  }
+  return queue::ORIGIN_UNSPECIFIED;
+}
+
 queue::Submission ToProto(const Message& message) {
   queue::Submission submission;
   submission.set_idempotency_key(message.idempotency_key);
-  submission.set_origin(message.origin == Origin::kReport ? queue::ORIGIN_REPORT
-                                                          : queue::ORIGIN_SUBMISSION);
+  submission.set_origin(ToProto(message.origin));
   submission.set_account_id(message.account);
   submission.set_client_address(message.client_address);
   submission.set_user(message.user);
@@ -139,6 +156,32 @@ class RpcSender : public Sender {
     if (!response.ok()) co_return response.status();
     if (response->header_fields().empty()) co_return base::FailedPrecondition("no signature");
     co_return response->header_fields();
+  }
+
+  base::Task<absl::StatusOr<std::string>> Seal(const Message* message, SealFacts facts,
+                                               BodyFactory body, std::string trace) override {
+    if (signer_ == nullptr) co_return base::FailedPrecondition("nobody to seal");
+    auto stream =
+        SealStream::Open(signer_.get(), &auth::AuthVerifier::StubInterface::async_interface::Seal,
+                         {.deadline = kLongest, .trace = trace});
+    auth::SealRequest first;
+    auth::SealContext* context = first.mutable_context();
+    context->set_domain(facts.domain);
+    context->set_authserv_id(facts.authserv_id);
+    context->set_authentication_results(facts.authentication_results);
+    (void)context->mutable_arc()->ParseFromString(facts.arc);  // auth-verifier's own octets
+    auto response = co_await Converse<auth::SealRequest, auth::SealResponse>(
+        stream.get(), std::move(first), std::make_unique<WholeMessage>(message->header, body()),
+        [](auth::SealRequest* request, std::string bytes) { request->set_data(std::move(bytes)); },
+        options_.sign_deadline);
+    if (response.ok() && !response->header_fields().empty()) co_return response->header_fields();
+    if (!response.ok() && !IsNoSeal(response.status())) co_return response.status();
+    obs::Log(
+        obs::Level::kInfo, "not sealed",
+        {{"trace", trace},
+         {"domain", facts.domain},
+         {"reason", response.ok() ? response->not_sealed() : base::ToString(response.status())}});
+    co_return std::string();
   }
 
   base::Task<absl::StatusOr<int64_t>> Enqueue(const Message* message, BodyFactory body,

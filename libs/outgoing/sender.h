@@ -1,7 +1,7 @@
 #pragma once
 
-// Sender: how mail of our users, and our reports, leave: signed by auth-verifier, then into
-// delivery-queue. RPC messages end here.
+// Sender: how mail leaves: that of our users, and our reports, signed by auth-verifier, what is
+// only sent on sealed by it, then into delivery-queue. RPC messages end here.
 //
 //   absl::StatusOr<std::string> signature = co_await sender->Sign(&message, body, trace);
 //   message.header.insert(0, *signature);
@@ -27,6 +27,15 @@
 
 namespace godwit::outgoing {
 
+// What delivery-queue is told: who the message is from.
+enum class Origin {
+  kSubmission,  // a user of ours sent it
+  kReport,      // of ours, about mail that came
+  kNotice,      // tells a sender that his message was delivered
+  kForward,     // it came to an address of ours that stands for one elsewhere
+  kRelay,       // it came for another server of a domain of ours
+};
+
 enum class Return { kUnspecified, kFull, kHeaders };  // RFC 3461 §4.3
 
 struct Recipient {
@@ -39,12 +48,9 @@ struct Recipient {
   std::string orcpt = {};  // RFC 3461 §4.2, as it came; "" none
 };
 
-// What delivery-queue is told: who the message is from.
-enum class Origin { kSubmission, kReport };
-
 struct Message {
   Origin origin = Origin::kSubmission;
-  int64_t account = 0;         // 0 for a report
+  int64_t account = 0;         // whose it is; 0 of a report and of what is sent on
   std::string user;            // who authenticated
   std::string client_address;  // where from; "" unknown
   std::string from_address;    // of the From field: whose domain signs
@@ -71,6 +77,14 @@ class BodyStream {
 using BodyFactory = std::function<std::unique_ptr<BodyStream>()>;
 inline constexpr size_t kPiece = 256 * 1024;
 
+// What an ARC set is to say of a message as it came (RFC 8617 §5.1).
+struct SealFacts {
+  std::string domain;       // that seals: of ours, the one the message came to; A-labels
+  std::string authserv_id;  // whose results they are
+  std::string authentication_results;
+  std::string arc;  // ArcResult of the verdict, in auth-verifier's own octets
+};
+
 // A body in memory, which outlives the call.
 BodyFactory BodyInMemory(std::string_view body);
 
@@ -84,6 +98,11 @@ class Sender {
   virtual base::Task<absl::StatusOr<std::string>> Sign(const Message* message, BodyFactory body,
                                                        std::string trace) = 0;
 
+  // Header fields to put in front: an ARC set; "" when there can be none: the chain has ended, the
+  // domain has no key, the header is no base for one. Errors are for later.
+  virtual base::Task<absl::StatusOr<std::string>> Seal(const Message* message, SealFacts facts,
+                                                       BodyFactory body, std::string trace) = 0;
+
   // The queue's id: the message is durable. Tried a second time where that may help, also after its
   // deadline: the key keeps it from being there twice. Errors: InvalidArgument and PermissionDenied
   // concern the message, OutOfRange its size or the number of its recipients; the others are for
@@ -92,7 +111,7 @@ class Sender {
                                                       std::string trace) = 0;
 
   struct Options {
-    rpc::ChannelOptions signer;  // without a target: Sign() is FailedPrecondition
+    rpc::ChannelOptions signer;  // without a target: Sign() and Seal() are FailedPrecondition
     // For each piece, and from the last one to the answer.
     absl::Duration sign_deadline = absl::Seconds(30);
     rpc::ChannelOptions queue;

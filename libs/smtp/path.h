@@ -38,6 +38,10 @@ struct PathLimits {
   size_t path = 256;       // §4.5.3.1.3, angle brackets and separators included
 };
 
+// RFC 5321 §4.5.3.1 has the least that must be taken and asks for no fixed bounds: senders with
+// long local parts (VERP, SRS) are common, and so are the bounces to them.
+inline constexpr PathLimits kWidePath = {256, 255, 520};
+
 enum class PathError {
   kSyntax,
   kTooLong,  // one of PathLimits

@@ -103,9 +103,7 @@ struct ServerOptions {
   int max_errors = 10;
   // NOOP, RSET, VRFY, HELP, EHLO and BDAT 0 since the last message; then 421.
   int max_idle_commands = 100;
-  // Envelope senders with long local parts (VERP, SRS) are common: RFC 5321 §4.5.3.1 asks to
-  // take more than its least where one can.
-  PathLimits reverse_path = {256, 255, 520};
+  PathLimits reverse_path = kWidePath;
   PathLimits forward_path;
 };
 

@@ -2,7 +2,8 @@
 
 // Administration: domains, accounts, addresses, aliases, administrators.
 //
-// Names are stored in lower case (ASCII); domains in the form they are looked up in (A-labels).
+// Domains are stored in the form they are looked up in (A-labels, lower case), local parts as
+// local_part.h says.
 // Everything takes effect at once: nothing here is cached by the store. AlreadyExists and NotFound
 // mean what they say; InvalidArgument a malformed name; FailedPrecondition what is still in use.
 
@@ -16,6 +17,7 @@
 #include "absl/time/time.h"
 #include "libs/base/random.h"
 #include "libs/db/connection.h"
+#include "libs/store/directory.h"
 #include "libs/store/ids.h"
 
 namespace godwit::store {
@@ -23,8 +25,19 @@ namespace godwit::store {
 struct Domain {
   std::string name;
   bool disabled = false;
-  // What stands before it in a local part is the user: "user+tag". Empty: no tags.
+  DomainKind kind = DomainKind::kLocal;
+  // Where mail goes on: "host:port", "192.0.2.1:25", "[2001:db8::1]:25". Empty: to the hosts of the
+  // domain's MX records that come before ourselves. For kLocal empty.
+  std::string next_hop;
+  // Mail goes on for addresses that are listed as relayed, and no others.
+  bool listed_only = false;
+  // For all others the next hop, which must be given, is asked.
+  bool callout = false;
+  // What stands before one of these characters in a local part is the user: "user+tag". Out of
+  // kSeparators (local_part.h); empty: no tags.
   std::string separator = "+";
+  // Alice and alice are two. To be chosen before the first address.
+  bool case_sensitive = false;
   std::optional<AccountId> catch_all;
   std::optional<AccountId> postmaster;
   absl::Time created;
@@ -36,7 +49,9 @@ absl::Status AddDomain(db::Connection& connection, std::string_view name, absl::
 absl::Status RemoveDomain(db::Connection& connection, std::string_view name);
 absl::StatusOr<std::vector<Domain>> ListDomains(db::Connection& connection);
 absl::StatusOr<Domain> GetDomain(db::Connection& connection, std::string_view name);
-// Stores all fields of `domain` but name, created and addresses.
+// Stores all fields of `domain` but name, created and addresses. FailedPrecondition when it has
+// addresses and case_sensitive is another than before; InvalidArgument for a next hop or separators
+// that are not as above.
 absl::Status UpdateDomain(db::Connection& connection, const Domain& domain);
 // Where <postmaster> and the postmaster of domains without one go.
 absl::Status SetPostmaster(db::Connection& connection, std::optional<AccountId> account);
@@ -77,13 +92,31 @@ absl::StatusOr<Quota> GetQuota(db::Connection& connection, AccountId account);
 
 struct Address {
   std::string address;
+  // Neither an account's nor an alias's: one that is only relayed, or refused.
   AccountId account = AccountId::kNone;
+  bool alias = false;
+  bool relayed = false;
+  std::string refusal{};               // what RCPT is answered; "" nothing of the sort
+  std::vector<std::string> senders{};  // who may send to it; empty: anybody
 };
 // FailedPrecondition when the domain is not ours; AlreadyExists for a taken address or alias.
 absl::Status AddAddress(db::Connection& connection, std::string_view address, AccountId account,
                         absl::Time now);
+// One that the domain's other server takes; FailedPrecondition where no mail goes on.
+absl::Status AddRelayedAddress(db::Connection& connection, std::string_view address,
+                               absl::Time now);
+// Not an alias: that is RemoveAlias().
 absl::Status RemoveAddress(db::Connection& connection, std::string_view address);
-// Of one domain, or of all when it is empty.
+// What RCPT is answered for it: "550 5.1.6 Moved to x.example". 4xx or 5xx, an enhanced code of the
+// same class, a text of printable ASCII. "" ends that. The address need not exist before.
+absl::Status SetRefusal(db::Connection& connection, std::string_view address,
+                        std::string_view refusal, absl::Time now);
+// Who may send to the address or alias, by the envelope: "a@x.example", "@x.example", "<>" for
+// notices. None: anybody.
+absl::Status SetSenders(db::Connection& connection, std::string_view address,
+                        const std::vector<std::string>& senders);
+// Of one domain, or of all when it is empty. Aliases are among them when they have a refusal or
+// senders.
 absl::StatusOr<std::vector<Address>> ListAddresses(db::Connection& connection,
                                                    std::string_view domain = "");
 
@@ -92,8 +125,8 @@ struct Alias {
   bool public_posting = true;        // false: only members may send to it
   std::vector<std::string> members;  // addresses, ours or others'; never another alias
 };
-// At least one member; a member of one of our domains must be an address, not an alias
-// (FailedPrecondition).
+// At least one member; a member of a domain that is delivered here must be an account's address,
+// and none may be an alias (FailedPrecondition).
 absl::Status AddAlias(db::Connection& connection, const Alias& alias, absl::Time now);
 absl::Status RemoveAlias(db::Connection& connection, std::string_view address);
 absl::Status AddAliasMember(db::Connection& connection, std::string_view alias,

@@ -110,7 +110,7 @@ TEST_CASE_METHOD(StoreFixture, "Recipients: exact, tag, alias, postmaster, catch
   REQUIRE(recipient.kind == RecipientKind::kAlias);
   CHECK((recipient.local.size() == 2 && !recipient.alias_public));
   CHECK(recipient.alias == "team@b.example");
-  CHECK(recipient.external == std::vector<std::string>{"x@c.example"});
+  CHECK(recipient.external == std::vector<smtp::Address>{{"x", "c.example"}});
 
   CHECK(kind("postmaster") == RecipientKind::kUnknownUser);
   MustOk(SetPostmaster(*connection, alice));

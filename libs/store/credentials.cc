@@ -82,24 +82,21 @@ absl::StatusOr<std::optional<Login>> LookupLogin(db::Connection& connection,
   // Everybody costs the same two round trips, so that time does not tell who has an account: a name
   // that no account can have is looked up as another one that nobody has.
   const bool text = base::IsUtf8(address) && address.find('\0') == std::string_view::npos;
-  auto parts = SplitAddress(text ? address : kNobody);
-  if (!parts.ok()) parts = SplitAddress(kNobody);
-  GODWIT_RETURN_IF_ERROR(parts.status());
-  const std::string name = parts->local_part + "@" + parts->domain;
-  auto account = FindAccount(connection, name);
-  if (account.status().code() == absl::StatusCode::kNotFound) account = AccountId::kNone;
-  GODWIT_RETURN_IF_ERROR(account.status());
+  const bool possible = text && SplitAddress(address).ok();
+  auto own = FindOwnAddress(connection, possible ? address : kNobody);
+  if (own.status().code() == absl::StatusCode::kNotFound) own = OwnAddress();
+  GODWIT_RETURN_IF_ERROR(own.status());
 
-  const Params by_account = std::move(Params().Int(ToInt(*account)));
+  const Params by_account = std::move(Params().Int(ToInt(own->account)));
   const std::vector<db::Connection::Call> calls = {
       {&kAccount, by_account}, {&kVerifiers, by_account}, {&kAdmin, by_account}};
   GODWIT_ASSIGN_OR_RETURN(auto results,
                           connection.ExecutePipeline(calls, db::Isolation::kSnapshotReadOnly));
   if (results[0].empty()) return std::optional<Login>();
   Login login;
-  login.account = *account;
+  login.account = own->account;
   login.disabled = results[0][0].Bool(0);
-  login.address = name;
+  login.address = own->address;
   login.sha256 = ScramFrom(results[0][0], 1);
   login.sha1 = ScramFrom(results[0][0], 3);
   for (db::Row row : results[1]) {

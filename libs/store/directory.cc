@@ -12,32 +12,50 @@ using db::Access;
 using db::Params;
 using db::Scope;
 
-// $1 local part, $2 domain. The exact address comes before the one without its tag.
+// $1 domain; $2, $3 the local part and what may stand before its tag, folded and kept, in parallel.
+// The longest that is there counts: the exact one first.
 const db::Statement kLookup("directory_lookup", Scope::kDirectory, Access::kRead, R"sql(
-  SELECT d.disabled, d.catch_all_account,
-         coalesce(d.postmaster_account,
-                  (SELECT s.value::bigint FROM settings s WHERE s.name = 'postmaster')),
-         x.local_part, x.account_id, x.alias_id, l.public_posting
+  SELECT d.disabled, d.kind, d.listed_only, d.catch_all_account, d.postmaster_account,
+         (SELECT s.value::bigint FROM settings s WHERE s.name = 'postmaster'),
+         x.local_part, x.account_id, x.alias_id, x.relayed, x.refusal, x.senders, l.public_posting,
+         CASE WHEN d.callout THEN d.next_hop ELSE '' END
   FROM domains d
   LEFT JOIN LATERAL (
-    SELECT a.local_part, a.account_id, a.alias_id FROM addresses a
-    WHERE a.domain = d.name AND a.local_part IN ($1,
-      CASE WHEN d.separator <> '' AND position(d.separator IN $1) > 1
-           THEN left($1, position(d.separator IN $1) - 1) END)
-    ORDER BY a.local_part = $1 DESC LIMIT 1) x ON true
+    SELECT a.* FROM addresses a
+    WHERE a.domain = d.name AND a.local_part = ANY (
+      CASE WHEN d.case_sensitive THEN $3::text[] ELSE $2::text[] END)
+      AND (length(a.local_part) = length(($2::text[])[1])
+           OR position(substr(($2::text[])[1], length(a.local_part) + 1, 1) IN d.separator) > 0)
+    ORDER BY length(a.local_part) DESC LIMIT 1) x ON true
   LEFT JOIN aliases l ON l.alias_id = x.alias_id
-  WHERE d.name = $2)sql");
+  WHERE d.name = $1)sql");
+enum LookupColumn {
+  kDisabledColumn,
+  kKindColumn,
+  kListedOnlyColumn,
+  kCatchAllColumn,
+  kOwnPostmasterColumn,
+  kPostmasterColumn,
+  kLocalPartColumn,
+  kAccountColumn,
+  kAliasColumn,
+  kRelayedColumn,
+  kRefusalColumn,
+  kSendersColumn,
+  kPublicColumn,
+  kCalloutColumn,
+};
 
 const db::Statement kPostmaster("directory_postmaster", Scope::kDirectory, Access::kRead,
                                 "SELECT value::bigint FROM settings WHERE name = 'postmaster'");
 
 // Members with the account of those that are ours; `ours` without an account is a dead member.
 const db::Statement kMembers("directory_members", Scope::kDirectory, Access::kRead, R"sql(
-  SELECT m.local_part || '@' || m.domain, d.name IS NOT NULL AS ours, a.account_id
+  SELECT m.local_part, m.domain, coalesce(d.kind = 'local', false) AS ours, a.account_id
   FROM alias_members m
   LEFT JOIN domains d ON d.name = m.domain
   LEFT JOIN addresses a ON a.domain = m.domain AND a.local_part = m.local_part
-  WHERE m.alias_id = $1 ORDER BY 1)sql");
+  WHERE m.alias_id = $1 ORDER BY 1, 2)sql");
 
 const db::Statement kIsMember("directory_is_member", Scope::kDirectory, Access::kRead, R"sql(
   SELECT 1 FROM alias_members m
@@ -51,10 +69,25 @@ const db::Statement kAccounts("directory_accounts", Scope::kBatch, Access::kRead
 const db::Statement kDomain("directory_domain", Scope::kDirectory, Access::kRead,
                             "SELECT NOT disabled FROM domains WHERE name = $1");
 
+const db::Statement kDomainRoute("directory_domain_route", Scope::kDirectory, Access::kRead,
+                                 "SELECT kind, next_hop FROM domains WHERE name = $1");
+
 const db::Statement kFindAccount(
     "directory_find_account", Scope::kDirectory, Access::kRead,
-    "SELECT account_id FROM addresses WHERE domain = $2 AND local_part = $1 "
-    "AND account_id IS NOT NULL");
+    "SELECT account_id, local_part FROM addresses WHERE domain = $1 "
+    "AND local_part = local_part_at($1, $2, $3) AND account_id IS NOT NULL");
+
+Params LookupParams(const AddressParts& parts) {
+  const std::string& folded = parts.local_part.folded;
+  const std::string& kept = parts.local_part.kept;
+  std::vector<std::string_view> by_case[2] = {{folded}, {kept}};
+  for (std::string_view text : BeforeTags(folded)) by_case[0].push_back(text);
+  for (std::string_view text : BeforeTags(kept)) by_case[1].push_back(text);
+  Params params;
+  params.Text(parts.domain);
+  for (const auto& list : by_case) params.Texts(std::span<const std::string_view>(list));
+  return params;
+}
 
 // Fills disabled, used and quota; accounts that are gone are dropped.
 absl::Status FillAccounts(db::Connection& connection, std::vector<LocalRecipient>* recipients) {
@@ -85,13 +118,14 @@ bool Has(const std::vector<LocalRecipient>& recipients, AccountId account) {
 absl::Status ExpandAlias(db::Connection& connection, int64_t alias_id, Recipient* recipient) {
   GODWIT_ASSIGN_OR_RETURN(auto rows, connection.Execute(kMembers, Params().Int(alias_id)));
   for (db::Row row : rows) {
-    if (!row.Bool(1)) {
-      recipient->external.emplace_back(row.Text(0));
+    const std::optional<int64_t> account = row.OptionalInt(3);
+    if (!account && !row.Bool(2)) {
+      recipient->external.push_back({std::string(row.Text(0)), std::string(row.Text(1))});
       continue;
     }
-    const std::optional<int64_t> account = row.OptionalInt(2);
     if (!account || Has(recipient->local, AccountId{*account})) continue;
-    recipient->local.push_back({AccountId{*account}, std::string(row.Text(0))});
+    recipient->local.push_back(
+        {AccountId{*account}, std::string(row.Text(0)) + "@" + std::string(row.Text(1))});
   }
   return FillAccounts(connection, &recipient->local);
 }
@@ -112,60 +146,105 @@ absl::StatusOr<Recipient> LookupBarePostmaster(db::Connection& connection) {
   return ToAccount(connection, rows[0].Int(0), "postmaster", {});
 }
 
-// What the directory's row says about `local` at `domain`.
-absl::StatusOr<Recipient> Decide(db::Connection& connection, const std::string& local,
-                                 const std::string& domain, const db::Row& row) {
-  Recipient recipient;
-  if (row.Bool(0)) {
-    recipient.kind = RecipientKind::kDomainDisabled;
+// Nobody has the address by name: who takes it for others.
+absl::StatusOr<Recipient> DecideUnnamed(db::Connection& connection, const AddressParts& parts,
+                                        const db::Row& row, Recipient recipient) {
+  const std::string address = parts.local_part.folded + "@" + parts.domain;
+  const bool is_postmaster = parts.local_part.folded == "postmaster";
+  const bool relays = DomainKindFromName(row.Text(kKindColumn)) != DomainKind::kLocal;
+  // RFC 5321 §4.5.1: every domain has a postmaster. Where its mail goes on, that is the other
+  // server's, unless the domain says otherwise.
+  std::optional<int64_t> postmaster = row.OptionalInt(kOwnPostmasterColumn);
+  if (!postmaster && !relays) postmaster = row.OptionalInt(kPostmasterColumn);
+  if (is_postmaster && postmaster) {
+    return ToAccount(connection, *postmaster, address, std::move(recipient));
+  }
+  if (relays && (is_postmaster || !row.Bool(kListedOnlyColumn))) {
+    recipient.kind = RecipientKind::kRelay;
+    if (!is_postmaster) recipient.callout = row.Text(kCalloutColumn);
     return recipient;
   }
-  const std::optional<std::string_view> found = row.OptionalText(3);
-  if (found) {
-    const std::string address = std::string(*found) + "@" + domain;
-    recipient.by_tag = *found != local;
-    if (const auto account = row.OptionalInt(4)) {
-      return ToAccount(connection, *account, address, std::move(recipient));
-    }
-    recipient.kind = RecipientKind::kAlias;
-    recipient.alias = address;
-    recipient.alias_public = row.Bool(6);
-    GODWIT_RETURN_IF_ERROR(ExpandAlias(connection, row.Int(5), &recipient));
-    return recipient;
-  }
-  // RFC 5321 §4.5.1: every domain has a postmaster.
-  if (const auto postmaster = row.OptionalInt(2); postmaster && local == "postmaster") {
-    return ToAccount(connection, *postmaster, local + "@" + domain, std::move(recipient));
-  }
-  if (const auto catch_all = row.OptionalInt(1)) {
+  if (const auto catch_all = row.OptionalInt(kCatchAllColumn)) {
     recipient.by_catch_all = true;
-    return ToAccount(connection, *catch_all, local + "@" + domain, std::move(recipient));
+    return ToAccount(connection, *catch_all, address, std::move(recipient));
   }
   recipient.kind = RecipientKind::kUnknownUser;
   return recipient;
 }
 
+// What the directory's row says about the address.
+absl::StatusOr<Recipient> Decide(db::Connection& connection, const AddressParts& parts,
+                                 const db::Row& row) {
+  Recipient recipient;
+  if (row.Bool(kDisabledColumn)) {
+    recipient.kind = RecipientKind::kDomainDisabled;
+    return recipient;
+  }
+  const std::optional<std::string_view> found = row.OptionalText(kLocalPartColumn);
+  if (!found) return DecideUnnamed(connection, parts, row, std::move(recipient));
+  const std::string address = std::string(*found) + "@" + parts.domain;
+  recipient.by_tag = found->size() != parts.local_part.folded.size();
+  recipient.refusal = row.Text(kRefusalColumn);
+  recipient.senders = row.Texts(kSendersColumn);
+  if (const auto account = row.OptionalInt(kAccountColumn)) {
+    return ToAccount(connection, *account, address, std::move(recipient));
+  }
+  if (const auto alias = row.OptionalInt(kAliasColumn)) {
+    recipient.kind = RecipientKind::kAlias;
+    recipient.alias = address;
+    recipient.alias_public = row.Bool(kPublicColumn);
+    GODWIT_RETURN_IF_ERROR(ExpandAlias(connection, *alias, &recipient));
+    return recipient;
+  }
+  // One that only says that it is refused, or left from when the domain was relayed, is nobody's.
+  const bool relays = DomainKindFromName(row.Text(kKindColumn)) != DomainKind::kLocal;
+  recipient.kind =
+      relays && row.Bool(kRelayedColumn) ? RecipientKind::kRelay : RecipientKind::kUnknownUser;
+  return recipient;
+}
+
 }  // namespace
+
+std::string_view DomainKindName(DomainKind kind) {
+  switch (kind) {
+    case DomainKind::kLocal: return "local";
+    case DomainKind::kRelay: return "relay";
+    case DomainKind::kLocalThenRelay: return "local-then-relay";
+  }
+  return "local";
+}
+
+DomainKind DomainKindFromName(std::string_view name) {
+  if (name == "relay") return DomainKind::kRelay;
+  if (name == "local-then-relay") return DomainKind::kLocalThenRelay;
+  return DomainKind::kLocal;
+}
 
 absl::StatusOr<AddressParts> SplitAddress(std::string_view address) {
   const size_t at = address.rfind('@');
   if (at == std::string_view::npos || at == 0 || at + 1 == address.size()) {
     return base::InvalidArgument("not an address");
   }
-  return AddressParts{base::Lower(address.substr(0, at)), base::Lower(address.substr(at + 1))};
+  std::string_view local_part = address.substr(0, at);
+  std::optional<smtp::Address> quoted;
+  if (local_part.starts_with('"')) {
+    quoted = smtp::ParseMailbox(std::string(local_part) + "@quoted", {1000, 255, 1000});
+    if (!quoted || quoted->local_part.empty()) return base::InvalidArgument("not an address");
+    local_part = quoted->local_part;
+  }
+  return AddressParts{MakeLocalPart(local_part), base::Lower(address.substr(at + 1))};
 }
 
 absl::StatusOr<Recipient> LookupRecipient(db::Connection& connection, std::string_view local_part,
                                           std::string_view domain) {
-  const std::string local = base::Lower(local_part);
-  const std::string name = base::Lower(domain);
-  if (name.empty()) {
-    if (local == "postmaster") return LookupBarePostmaster(connection);
+  const AddressParts parts{MakeLocalPart(local_part), base::Lower(domain)};
+  if (parts.domain.empty()) {
+    if (parts.local_part.folded == "postmaster") return LookupBarePostmaster(connection);
     return Recipient{.kind = RecipientKind::kUnknownDomain};
   }
-  GODWIT_ASSIGN_OR_RETURN(auto rows, connection.Execute(kLookup, Params().Text(local).Text(name)));
+  GODWIT_ASSIGN_OR_RETURN(auto rows, connection.Execute(kLookup, LookupParams(parts)));
   if (rows.empty()) return Recipient{.kind = RecipientKind::kUnknownDomain};
-  return Decide(connection, local, name, rows[0]);
+  return Decide(connection, parts, rows[0]);
 }
 
 absl::StatusOr<bool> IsLocalDomain(db::Connection& connection, std::string_view domain) {
@@ -174,36 +253,53 @@ absl::StatusOr<bool> IsLocalDomain(db::Connection& connection, std::string_view 
   return !rows.empty() && rows[0].Bool(0);
 }
 
-absl::StatusOr<AccountId> FindAccount(db::Connection& connection, std::string_view address) {
-  GODWIT_ASSIGN_OR_RETURN(auto parts, SplitAddress(address));
-  GODWIT_ASSIGN_OR_RETURN(
-      auto rows,
-      connection.Execute(kFindAccount, Params().Text(parts.local_part).Text(parts.domain)));
+absl::StatusOr<DomainRoute> FindDomainRoute(db::Connection& connection, std::string_view domain) {
+  GODWIT_ASSIGN_OR_RETURN(auto rows, connection.Execute(kDomainRoute, Params().Text(domain)));
+  DomainRoute route;
+  if (rows.empty()) return route;
+  route.ours = true;
+  route.kind = DomainKindFromName(rows[0].Text(0));
+  route.next_hop = rows[0].Text(1);
+  return route;
+}
+
+absl::StatusOr<OwnAddress> FindOwnAddress(db::Connection& connection, std::string_view address) {
+  GODWIT_ASSIGN_OR_RETURN(const AddressParts parts, SplitAddress(address));
+  Params params;
+  params.Text(parts.domain).Text(parts.local_part.kept).Text(parts.local_part.folded);
+  GODWIT_ASSIGN_OR_RETURN(auto rows, connection.Execute(kFindAccount, params));
   if (rows.empty()) return base::NotFound("no account has this address");
-  return AccountId{rows[0].Int(0)};
+  return OwnAddress{AccountId{rows[0].Int(0)}, std::string(rows[0].Text(1)) + "@" + parts.domain};
+}
+
+absl::StatusOr<AccountId> FindAccount(db::Connection& connection, std::string_view address) {
+  GODWIT_ASSIGN_OR_RETURN(const OwnAddress own, FindOwnAddress(connection, address));
+  return own.account;
 }
 
 absl::StatusOr<SenderRight> FindSenderRight(db::Connection& connection, AccountId account,
                                             std::string_view address) {
-  auto parts = SplitAddress(address);
+  const auto parts = SplitAddress(address);
   if (!parts.ok()) return SenderRight::kNone;
-  GODWIT_ASSIGN_OR_RETURN(
-      auto rows, connection.Execute(kLookup, Params().Text(parts->local_part).Text(parts->domain)));
+  GODWIT_ASSIGN_OR_RETURN(auto rows, connection.Execute(kLookup, LookupParams(*parts)));
   if (rows.empty()) return SenderRight::kNone;
   const db::Row row = rows[0];
-  if (row.Bool(0)) return SenderRight::kDomainDisabled;
+  if (row.Bool(kDisabledColumn)) return SenderRight::kDomainDisabled;
   // An address or alias of its own stands before postmaster and catch-all, as with receiving.
-  if (row.OptionalInt(4) == ToInt(account)) return SenderRight::kOwn;
-  if (const auto alias = row.OptionalInt(5)) {
+  if (row.OptionalInt(kAccountColumn) == ToInt(account)) return SenderRight::kOwn;
+  if (const auto alias = row.OptionalInt(kAliasColumn)) {
     GODWIT_ASSIGN_OR_RETURN(
         auto member, connection.Execute(kIsMember, Params().Int(*alias).Int(ToInt(account))));
     return member.empty() ? SenderRight::kNone : SenderRight::kAliasMember;
   }
-  if (!row.IsNull(3)) return SenderRight::kNone;
-  if (row.OptionalInt(2) && parts->local_part == "postmaster") {
-    return row.OptionalInt(2) == ToInt(account) ? SenderRight::kOwn : SenderRight::kNone;
+  if (!row.IsNull(kLocalPartColumn)) return SenderRight::kNone;
+  std::optional<int64_t> postmaster = row.OptionalInt(kOwnPostmasterColumn);
+  if (!postmaster) postmaster = row.OptionalInt(kPostmasterColumn);
+  if (postmaster && parts->local_part.folded == "postmaster") {
+    return postmaster == ToInt(account) ? SenderRight::kOwn : SenderRight::kNone;
   }
-  return row.OptionalInt(1) == ToInt(account) ? SenderRight::kCatchAll : SenderRight::kNone;
+  return row.OptionalInt(kCatchAllColumn) == ToInt(account) ? SenderRight::kCatchAll
+                                                            : SenderRight::kNone;
 }
 
 }  // namespace godwit::store

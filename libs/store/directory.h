@@ -12,7 +12,9 @@
 
 #include "absl/status/statusor.h"
 #include "libs/db/connection.h"
+#include "libs/smtp/path.h"
 #include "libs/store/ids.h"
+#include "libs/store/local_part.h"
 
 namespace godwit::store {
 
@@ -33,26 +35,48 @@ enum class RecipientKind {
   kUnknownUser,     // ours, and there is nobody of this name
   kAccount,         // local.size() == 1
   kAlias,           // any number of local and external ones, duplicates removed
+  kRelay,           // the domain's other server takes it: the message goes on to the same address
 };
+
+// What becomes of mail for a domain of ours.
+enum class DomainKind {
+  kLocal,           // it is delivered here
+  kRelay,           // it goes on to another server: we are its front, or its backup
+  kLocalThenRelay,  // addresses that are here are delivered, the others' mail goes on (a migration)
+};
+std::string_view DomainKindName(DomainKind kind);  // "local", "relay", "local-then-relay"
+// kLocal for a name of a newer schema's.
+DomainKind DomainKindFromName(std::string_view name);
 
 struct Recipient {
   RecipientKind kind = RecipientKind::kUnknownDomain;
   std::vector<LocalRecipient> local{};
-  std::vector<std::string> external{};  // members of the alias at other domains
+  std::vector<smtp::Address> external{};  // members of the alias whose mail goes on
   // How it was found, for the log.
   bool by_catch_all = false;
   bool by_tag = false;
   // The alias, when kAlias: who may send to it.
   std::string alias{};       // canonical address
   bool alias_public = true;  // anybody may send; otherwise members only
+  // With kRelay: ask this server (HOST:PORT) whether it has the address; "" no need.
+  std::string callout{};
+  // What RCPT is answered, "550 5.1.6 Moved"; "" nothing of the sort. Before everything else.
+  std::string refusal{};
+  // Who may send to the address: "a@x.example", "@x.example", "<>". Empty: anybody.
+  std::vector<std::string> senders{};
 };
 
 // Looks up one recipient. `local_part` is unquoted, as the user sees it; `domain` may have any
 // ASCII case and must be in its A-label form (U-labels are looked up as they are).
 //
-// Order: the exact local part without ASCII case; then what stands before the domain's separator
-// ("user+tag" -> "user"); then postmaster, which always exists (RFC 5321 §4.5.1): the domain's, or
-// the installation's; then the domain's catch-all. An empty domain is allowed for <postmaster>.
+// Order: the exact local part (local_part.h); then what stands before a separator of the domain,
+// the longest first ("user+tag" -> "user"); then postmaster, which always exists (RFC 5321 §4.5.1):
+// the domain's, or the installation's; then the domain's catch-all. An empty domain is allowed for
+// <postmaster>.
+//
+// Where mail goes on, kRelay stands behind the addresses (and a postmaster that the domain itself
+// names). With Domain::listed_only it is given for addresses that are listed as relayed, and for
+// postmaster; else for all.
 absl::StatusOr<Recipient> LookupRecipient(db::Connection& connection, std::string_view local_part,
                                           std::string_view domain);
 
@@ -62,6 +86,22 @@ absl::StatusOr<bool> IsLocalDomain(db::Connection& connection, std::string_view 
 // The account a user at `address` is, by exact address only (no tag, catch-all or alias):
 // NotFound when there is none.
 absl::StatusOr<AccountId> FindAccount(db::Connection& connection, std::string_view address);
+
+// The same with the address as it is stored.
+struct OwnAddress {
+  AccountId account = AccountId::kNone;
+  std::string address;
+};
+absl::StatusOr<OwnAddress> FindOwnAddress(db::Connection& connection, std::string_view address);
+
+// What is to be known of a domain to send mail there.
+struct DomainRoute {
+  bool ours = false;  // whether it takes mail now or not
+  DomainKind kind = DomainKind::kLocal;
+  std::string next_hop;  // HOST:PORT; "" by MX
+};
+// `domain` in A-labels, lower case.
+absl::StatusOr<DomainRoute> FindDomainRoute(db::Connection& connection, std::string_view domain);
 
 // What an account has to do with an address that it wants to send as.
 enum class SenderRight {
@@ -74,10 +114,11 @@ enum class SenderRight {
 absl::StatusOr<SenderRight> FindSenderRight(db::Connection& connection, AccountId account,
                                             std::string_view address);
 
-// "local@domain" split at the last "@"; both lower-cased in ASCII. InvalidArgument without one.
+// "local@domain" split at the last "@"; a local part in quotes loses them. InvalidArgument without
+// an "@", and for quotes that are wrong.
 struct AddressParts {
-  std::string local_part;
-  std::string domain;
+  LocalPart local_part;
+  std::string domain;  // lower case
 };
 absl::StatusOr<AddressParts> SplitAddress(std::string_view address);
 

@@ -42,9 +42,6 @@ const db::Statement kReadChunk("queue_read_chunk", Scope::kQueue, Access::kRead,
 const db::Statement kAccount("queue_account", Scope::kOneAccount, Access::kRead,
                              "SELECT disabled FROM accounts WHERE account_id = $1");
 
-const db::Statement kOwnDomain("queue_own_domain", Scope::kDirectory, Access::kRead,
-                               "SELECT 1 FROM domains WHERE name = $1");
-
 constexpr int64_t kRequireTls = 1;
 constexpr int64_t kSmtpUtf8 = 2;
 constexpr int64_t kEightBit = 4;
@@ -164,6 +161,7 @@ std::string_view QueueOriginName(QueueOrigin origin) {
     case QueueOrigin::kDsn: return "dsn";
     case QueueOrigin::kReport: return "report";
     case QueueOrigin::kLocal: return "local";
+    case QueueOrigin::kRelay: return "relay";
   }
   return "";
 }
@@ -238,11 +236,6 @@ absl::StatusOr<SendingAccount> LookupSendingAccount(db::Connection& connection, 
   GODWIT_ASSIGN_OR_RETURN(auto rows, connection.Execute(kAccount, Params().Int(ToInt(account))));
   if (rows.empty()) return SendingAccount::kUnknown;
   return rows[0].Bool(0) ? SendingAccount::kDisabled : SendingAccount::kMaySend;
-}
-
-absl::StatusOr<bool> IsOwnDomain(db::Connection& connection, std::string_view domain) {
-  GODWIT_ASSIGN_OR_RETURN(auto rows, connection.Execute(kOwnDomain, Params().Text(domain)));
-  return !rows.empty();
 }
 
 }  // namespace godwit::store

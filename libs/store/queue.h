@@ -41,7 +41,7 @@ inline constexpr int kQueueShards = 256;
 constexpr int ShardOf(QueueId id) { return static_cast<int>(ToInt(id) % kQueueShards); }
 QueueId NewQueueId(base::RandomSource* random);
 
-enum class QueueOrigin { kSubmission, kForward, kDsn, kReport, kLocal };
+enum class QueueOrigin { kSubmission, kForward, kDsn, kReport, kLocal, kRelay };
 std::string_view QueueOriginName(QueueOrigin origin);  // as the column has it: "submission"
 
 // RFC 3461 §4.1. Bits of QueueRecipient::notify; none: failures and delays are told.
@@ -137,8 +137,5 @@ absl::StatusOr<std::string> ReadQueueChunk(db::Connection& connection, QueueId i
 // May this account send now? An error is the database's.
 enum class SendingAccount { kMaySend, kDisabled, kUnknown };
 absl::StatusOr<SendingAccount> LookupSendingAccount(db::Connection& connection, AccountId account);
-
-// Is this one of our own domains, whether it takes mail now or not? A-labels, lower case.
-absl::StatusOr<bool> IsOwnDomain(db::Connection& connection, std::string_view domain);
 
 }  // namespace godwit::store

@@ -9,7 +9,7 @@ namespace {
 
 QueueOrigin OriginFrom(std::string_view name) {
   for (QueueOrigin origin : {QueueOrigin::kSubmission, QueueOrigin::kForward, QueueOrigin::kDsn,
-                             QueueOrigin::kReport, QueueOrigin::kLocal}) {
+                             QueueOrigin::kReport, QueueOrigin::kLocal, QueueOrigin::kRelay}) {
     if (name == QueueOriginName(origin)) return origin;
   }
   // The column has a CHECK with these names.

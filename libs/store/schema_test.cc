@@ -184,8 +184,8 @@ TEST_CASE("No function but those granted can be called by everybody", "[store][i
 // --- Classification ------------------------------------------------------------------------------
 
 const std::set<std::string> kDirectoryTables = {
-    "domains", "addresses",   "aliases",   "alias_members",   "settings",
-    "admins",  "server_keys", "dkim_keys", "directory_state", "directory_changes"};
+    "domains",     "addresses", "aliases",         "alias_members",     "settings",   "admins",
+    "server_keys", "dkim_keys", "directory_state", "directory_changes", "srs_secrets"};
 const std::set<std::string> kAccountTables = {
     "accounts",         "mailboxes",      "subscriptions",   "emails",        "blob_chunks",
     "staged_blobs",     "dead_blobs",     "mailbox_entries", "keywords",      "threads",

@@ -43,6 +43,10 @@ class TestQueue : public outgoing::Sender {
                                                std::string) override {
     co_return base::FailedPrecondition("reports are signed in place");
   }
+  base::Task<absl::StatusOr<std::string>> Seal(const outgoing::Message*, outgoing::SealFacts,
+                                               outgoing::BodyFactory, std::string) override {
+    co_return base::FailedPrecondition("reports are not sealed");
+  }
   base::Task<absl::StatusOr<int64_t>> Enqueue(const outgoing::Message* message,
                                               outgoing::BodyFactory body, std::string) override {
     ++calls;

@@ -28,6 +28,7 @@ bool MayClaim(std::string_view caller, QueueOrigin origin) {
   switch (origin) {
     case QueueOrigin::kSubmission: return caller == "submission" || caller == "webmail-api";
     case QueueOrigin::kForward:
+    case QueueOrigin::kRelay:
     case QueueOrigin::kLocal: return caller == "smtp-ingress";
     case QueueOrigin::kReport: return caller == "auth-verifier" || caller == "tls-policy";
     // Of a delivery (RFC 3461); those of the queue itself do not come this way.
@@ -38,7 +39,7 @@ bool MayClaim(std::string_view caller, QueueOrigin origin) {
 
 // The domain in A-labels, or an address literal as it is; nullopt when it is neither.
 std::optional<smtp::Address> ReadAddress(std::string_view text) {
-  std::optional<smtp::Address> address = smtp::ParseMailbox(text);
+  std::optional<smtp::Address> address = smtp::ParseMailbox(text, smtp::kWidePath);
   if (!address || address->domain.empty() || address->domain.front() == '[') return address;
   const auto domain = idna::ToAscii(address->domain);
   if (!domain) return std::nullopt;
@@ -115,11 +116,11 @@ base::Task<absl::Status> Intake::Begin(Submission submission) {
   GODWIT_CO_RETURN_IF_ERROR(TakeSubmission(submission));
   const store::QueueEnvelope& envelope = message_.envelope;
   const QueueOrigin origin = envelope.origin;
-  // A forwarded message keeps its sender, who is anybody's; the others are of ours, or of nobody.
+  // What is sent on keeps its sender, who is anybody's; the others are of ours, or of nobody.
   std::string domain;
   if ((origin == QueueOrigin::kSubmission || origin == QueueOrigin::kReport) &&
       !envelope.reverse_path.empty()) {
-    domain = smtp::ParseMailbox(envelope.reverse_path)->domain;
+    domain = smtp::ParseMailbox(envelope.reverse_path, smtp::kWidePath)->domain;
   }
   const bool by_account = origin == QueueOrigin::kSubmission;
   absl::Status may =

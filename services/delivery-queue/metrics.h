@@ -25,10 +25,11 @@ struct Metrics {
   obs::Histogram first_attempt_seconds{
       "godwit_delivery_queue_first_attempt_seconds",
       "From a message's commit to the beginning of its first dialogue.", obs::kSeconds};
-  obs::CounterFamily recipients{"godwit_delivery_queue_recipients_total",
-                                "Recipients by what an attempt came to.",
-                                {{"route", {"internal", "direct", "smarthost", "capture", "none"}},
-                                 {"result", {"delivered", "deferred", "failed"}}}};
+  obs::CounterFamily recipients{
+      "godwit_delivery_queue_recipients_total",
+      "Recipients by what an attempt came to.",
+      {{"route", {"internal", "direct", "smarthost", "relay", "capture", "none"}},
+       {"result", {"delivered", "deferred", "failed"}}}};
   obs::CounterFamily deferrals{
       "godwit_delivery_queue_deferrals_total",
       "Recipients put off, by where it went wrong.",

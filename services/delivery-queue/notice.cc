@@ -60,7 +60,7 @@ base::Task<absl::StatusOr<std::string>> NoticeWriter::ReadBody(AttemptPtr attemp
 absl::StatusOr<store::NewQueueMessage> NoticeWriter::Pack(const Attempt& attempt, std::string text,
                                                           bool smtputf8, std::string key,
                                                           absl::Time now) const {
-  const auto to = smtp::ParseMailbox(attempt.message.envelope.reverse_path);
+  const auto to = smtp::ParseMailbox(attempt.message.envelope.reverse_path, smtp::kWidePath);
   if (!to) return base::InvalidArgument("the reverse-path can not be read");
   store::NewQueueMessage notice;
   notice.id = store::NewQueueId(parts_.random);

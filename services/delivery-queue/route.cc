@@ -42,6 +42,7 @@ std::string_view RouteKindName(RouteKind kind) {
     case RouteKind::kInternal: return "internal";
     case RouteKind::kDirect: return "direct";
     case RouteKind::kSmarthost: return "smarthost";
+    case RouteKind::kRelay: return "relay";
     case RouteKind::kCapture: return "capture";
   }
   return "none";

@@ -14,7 +14,13 @@
 
 namespace godwit::delivery_queue {
 
-enum class RouteKind { kInternal, kDirect, kSmarthost, kCapture };
+enum class RouteKind {
+  kInternal,
+  kDirect,
+  kSmarthost,
+  kRelay,  // to the other server of a domain of ours
+  kCapture,
+};
 std::string_view RouteKindName(RouteKind kind);
 
 // What TLS must prove (proto/godwit/tls_policy/v1, Requirement).

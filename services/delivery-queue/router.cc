@@ -7,7 +7,8 @@
 #include "libs/base/status.h"
 #include "libs/net/reactor.h"
 #include "libs/obs/log.h"
-#include "libs/store/queue.h"
+#include "libs/runtime/units.h"
+#include "libs/store/directory.h"
 
 namespace godwit::delivery_queue {
 namespace {
@@ -71,6 +72,13 @@ RouteAnswer FromPolicy(PolicyAnswer policy, RouteKind kind, uint16_t port) {
   return Use(std::move(route));
 }
 
+RouteAnswer NoPolicy(const absl::Status& status) {
+  if (status.code() == absl::StatusCode::kInvalidArgument) {
+    return Refuse(550, "5.1.2", "There is no such domain");
+  }
+  return Refuse(451, "4.4.3", "The domain's hosts can not be looked up now");
+}
+
 }  // namespace
 
 const RouteAnswer* Router::Look(const Cache& cache, const std::string& domain, absl::Duration now) {
@@ -85,33 +93,41 @@ void Router::Keep(Cache* cache, const std::string& domain, RouteAnswer answer,
   (*cache)[domain] = {std::move(answer), until};
 }
 
-base::Task<RouteAnswer> Router::Find(std::string domain) {
+base::Task<RouteAnswer> Router::Find(std::string domain, bool sent_on) {
   const absl::Duration now = parts_.clock->Monotonic();
-  if (const RouteAnswer* known = Look(known_, domain, now)) co_return *known;
-  const auto [flight, first] = flights_.try_emplace(domain);
+  const std::string key = sent_on ? domain + " " : domain;
+  if (const RouteAnswer* known = Look(known_, key, now)) co_return *known;
+  const auto [flight, first] = flights_.try_emplace(key);
   if (!first) {
     base::Completion<RouteAnswer> landed = flight->second.emplace_back();
     RouteAnswer answer = co_await landed;
     co_return answer;
   }
   absl::Duration valid = absl::ZeroDuration();
-  RouteAnswer answer = co_await FindNow(domain, &valid);
-  Keep(&known_, domain, answer, now + valid);
-  const auto waiting = flights_.extract(domain);
+  RouteAnswer answer = co_await FindNow(std::move(domain), sent_on, &valid);
+  Keep(&known_, key, answer, now + valid);
+  const auto waiting = flights_.extract(key);
   for (const auto& landed : waiting.mapped()) landed.Set(answer);
   co_return answer;
 }
 
-base::Task<RouteAnswer> Router::FindNow(std::string domain, absl::Duration* valid) {
-  absl::StatusOr<bool> own = co_await parts_.pool->Run(
-      [domain](db::Connection& c) { return store::IsOwnDomain(c, domain); });
+base::Task<RouteAnswer> Router::FindNow(std::string domain, bool sent_on, absl::Duration* valid) {
+  absl::StatusOr<store::DomainRoute> own = co_await parts_.pool->Run(
+      [domain](db::Connection& c) { return store::FindDomainRoute(c, domain); });
   if (!own.ok()) {
     obs::Log(obs::Level::kWarning, "no route", {{"domain", domain}, {"status", own.status()}});
     co_return Refuse(451, "4.3.0", "Our directory can not be asked now");
   }
   *valid = kOwnValid;
   const Settings& settings = *parts_.settings;
-  if (*own) {
+  const bool here = own->kind == store::DomainKind::kLocal ||
+                    (own->kind == store::DomainKind::kLocalThenRelay && !sent_on);
+  if (own->ours && !here) {
+    RouteAnswer answer = co_await SendOn(std::move(domain), own->next_hop, valid);
+    *valid = std::min(*valid, kOwnValid);
+    co_return answer;
+  }
+  if (own->ours) {
     RouteAnswer inside = co_await ToTarget(RouteKind::kInternal, settings.internal, valid);
     *valid = std::min(*valid, kOwnValid);
     co_return inside;
@@ -119,6 +135,24 @@ base::Task<RouteAnswer> Router::FindNow(std::string domain, absl::Duration* vali
   // A domain may become ours: asked again in two seconds, though its hosts are remembered for
   // longer.
   RouteAnswer answer = co_await Outside(std::move(domain));
+  co_return answer;
+}
+
+base::Task<RouteAnswer> Router::SendOn(std::string domain, std::string next_hop,
+                                       absl::Duration* valid) {
+  // Tests send nothing to anywhere.
+  if (parts_.settings->outbound == OutboundMode::kCapture) {
+    RouteAnswer captured = co_await Outside(std::move(domain));
+    co_return captured;
+  }
+  RouteAnswer answer;
+  if (next_hop.empty()) {
+    answer = co_await BeforeUs(std::move(domain), valid);
+  } else if (const auto hop = runtime::ParseEndpoint(next_hop)) {
+    answer = co_await Host(RouteKind::kRelay, Target{hop->host, hop->port}, valid);
+  } else {
+    answer = Refuse(451, "4.3.5", "The next hop of the domain can not be read");
+  }
   co_return answer;
 }
 
@@ -135,7 +169,7 @@ base::Task<RouteAnswer> Router::Outside(std::string domain) {
   absl::Duration valid = kOwnValid;
   RouteAnswer answer;
   if (smarthost) {
-    answer = co_await Smarthost(&valid);
+    answer = co_await Host(RouteKind::kSmarthost, parts_.settings->smarthost, &valid);
   } else {
     answer = co_await Direct(domain, &valid);
   }
@@ -189,32 +223,56 @@ base::Task<RouteAnswer> Router::Direct(std::string domain, absl::Duration* valid
   if (domain.empty() || domain.front() == '[') {
     co_return Refuse(550, "5.1.2", "The address literal can not be read");
   }
-  absl::StatusOr<PolicyAnswer> policy = co_await Ask(domain, port, false);
-  if (!policy.ok()) {
-    obs::Log(obs::Level::kWarning, "no route", {{"domain", domain}, {"status", policy.status()}});
-    *valid = absl::ZeroDuration();
-    if (policy.status().code() == absl::StatusCode::kInvalidArgument) {
-      co_return Refuse(550, "5.1.2", "There is no such domain");
-    }
-    co_return Refuse(451, "4.4.3", "The domain's hosts can not be looked up now");
-  }
-  *valid = policy->valid;
+  absl::StatusOr<PolicyAnswer> policy = co_await AskPolicy(std::move(domain), port, false, valid);
+  if (!policy.ok()) co_return NoPolicy(policy.status());
   co_return FromPolicy(*std::move(policy), RouteKind::kDirect, port);
 }
 
-base::Task<RouteAnswer> Router::Smarthost(absl::Duration* valid) {
-  const Target& target = parts_.settings->smarthost;
-  if (const auto address = base::IpAddress::Parse(target.host)) {
-    co_return ToAddress(RouteKind::kSmarthost, target.host, *address, target.port);
+// RFC 5321 §5.1: one that is named in the MX records sends to hosts that are preferred to itself,
+// and to no others, or two backups would send to one another for ever.
+base::Task<RouteAnswer> Router::BeforeUs(std::string domain, absl::Duration* valid) {
+  const uint16_t port = parts_.settings->outbound_port;
+  absl::StatusOr<PolicyAnswer> policy = co_await AskPolicy(std::move(domain), port, false, valid);
+  if (!policy.ok()) co_return NoPolicy(policy.status());
+  const std::vector<std::string>& own = parts_.settings->own_mx_hosts;
+  std::vector<RouteHost>& hosts = policy->hosts;
+  const auto ours = std::find_if(hosts.begin(), hosts.end(), [&](const RouteHost& host) {
+    return std::find(own.begin(), own.end(), host.name) != own.end();
+  });
+  if (ours != hosts.end()) {
+    const uint32_t preference = ours->preference;
+    std::erase_if(hosts, [&](const RouteHost& host) { return host.preference >= preference; });
+    if (hosts.empty()) {
+      co_return Refuse(451, "4.3.5", "No host of the domain is preferred to ourselves");
+    }
   }
-  absl::StatusOr<PolicyAnswer> policy = co_await Ask(target.host, target.port, true);
+  co_return FromPolicy(*std::move(policy), RouteKind::kRelay, port);
+}
+
+// One that was configured, by name or address.
+base::Task<RouteAnswer> Router::Host(RouteKind kind, Target target, absl::Duration* valid) {
+  if (const auto address = base::IpAddress::Parse(target.host)) {
+    co_return ToAddress(kind, target.host, *address, target.port);
+  }
+  absl::StatusOr<PolicyAnswer> policy = co_await AskPolicy(target.host, target.port, true, valid);
   if (!policy.ok() || policy->outcome != PolicyOutcome::kOk) {
     *valid = absl::ZeroDuration();
-    // Whatever is wrong with our smarthost is not the message's fault.
-    co_return Refuse(451, "4.4.3", "The smarthost can not be looked up now");
+    // Whatever is wrong with a host of ours is not the message's fault.
+    co_return Refuse(
+        451, "4.4.3",
+        "The " + std::string(RouteKindName(kind)) + "'s host can not be looked up now");
   }
-  *valid = policy->valid;
-  co_return FromPolicy(*std::move(policy), RouteKind::kSmarthost, target.port);
+  co_return FromPolicy(*std::move(policy), kind, target.port);
+}
+
+base::Task<absl::StatusOr<PolicyAnswer>> Router::AskPolicy(std::string domain, uint16_t port,
+                                                           bool host_only, absl::Duration* valid) {
+  absl::StatusOr<PolicyAnswer> policy = co_await Ask(domain, port, host_only);
+  *valid = policy.ok() ? policy->valid : absl::ZeroDuration();
+  if (!policy.ok()) {
+    obs::Log(obs::Level::kWarning, "no route", {{"domain", domain}, {"status", policy.status()}});
+  }
+  co_return policy;
 }
 
 }  // namespace godwit::delivery_queue

@@ -1,8 +1,8 @@
 #pragma once
 
-// Router: from a recipient's domain to its route: our own domains to smtp-ingress, all others as
-// `outbound` says. Answers are remembered: whose a domain is for two seconds, hosts for as long as
-// tls-policy says.
+// Router: from a recipient's domain to its route: our own domains to smtp-ingress, those whose mail
+// goes on to their other server, all others as `outbound` says. Answers are remembered: whose a
+// domain is for two seconds, hosts for as long as tls-policy says.
 //
 // One thread (the worker's). Who asks for a domain that is being looked up waits for that answer.
 // Find() always ends with a route or a refusal; whatever fails of ours
@@ -36,8 +36,10 @@ class Router {
   };
   explicit Router(const Parts& parts) : parts_(parts) {}
 
-  // `domain` in A-label form, or an address literal.
-  base::Task<RouteAnswer> Find(std::string domain);
+  // `domain` in A-label form, or an address literal. `sent_on`: smtp-ingress has said already that
+  // the recipient is not here. Of a domain that is partly here, all other mail goes to
+  // smtp-ingress, which knows.
+  base::Task<RouteAnswer> Find(std::string domain, bool sent_on);
 
  private:
   struct Known {
@@ -50,15 +52,20 @@ class Router {
   static const RouteAnswer* Look(const Cache& cache, const std::string& domain, absl::Duration now);
   static void Keep(Cache* cache, const std::string& domain, RouteAnswer answer,
                    absl::Duration until);
-  base::Task<RouteAnswer> FindNow(std::string domain, absl::Duration* valid);
+  base::Task<RouteAnswer> FindNow(std::string domain, bool sent_on, absl::Duration* valid);
+  base::Task<RouteAnswer> SendOn(std::string domain, std::string next_hop, absl::Duration* valid);
   base::Task<RouteAnswer> Outside(std::string domain);
   base::Task<RouteAnswer> ToTarget(RouteKind kind, Target target, absl::Duration* valid);
   base::Task<RouteAnswer> Direct(std::string domain, absl::Duration* valid);
-  base::Task<RouteAnswer> Smarthost(absl::Duration* valid);
+  base::Task<RouteAnswer> BeforeUs(std::string domain, absl::Duration* valid);
+  base::Task<RouteAnswer> Host(RouteKind kind, Target target, absl::Duration* valid);
   base::Task<absl::StatusOr<PolicyAnswer>> Ask(std::string domain, uint16_t port, bool host_only);
+  // The same, with how long the answer holds; logs that there is none.
+  base::Task<absl::StatusOr<PolicyAnswer>> AskPolicy(std::string domain, uint16_t port,
+                                                     bool host_only, absl::Duration* valid);
 
   const Parts parts_;
-  Cache known_;    // whose a domain is, with its route
+  Cache known_;    // whose a domain is, with its route; " " behind the domain: sent on
   Cache outside_;  // routes of those that are not ours
   // Domains that are being looked up, and who waits for them.
   std::map<std::string, std::vector<base::Completion<RouteAnswer>>> flights_;

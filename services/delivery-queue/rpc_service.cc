@@ -40,6 +40,7 @@ std::optional<store::QueueOrigin> FromProto(pb::Origin origin) {
     case pb::ORIGIN_DSN: return store::QueueOrigin::kDsn;
     case pb::ORIGIN_REPORT: return store::QueueOrigin::kReport;
     case pb::ORIGIN_LOCAL: return store::QueueOrigin::kLocal;
+    case pb::ORIGIN_RELAY: return store::QueueOrigin::kRelay;
     default: return std::nullopt;
   }
 }
@@ -50,6 +51,7 @@ pb::Origin ToProto(store::QueueOrigin origin) {
     case store::QueueOrigin::kDsn: return pb::ORIGIN_DSN;
     case store::QueueOrigin::kReport: return pb::ORIGIN_REPORT;
     case store::QueueOrigin::kLocal: return pb::ORIGIN_LOCAL;
+    case store::QueueOrigin::kRelay: return pb::ORIGIN_RELAY;
   }
   return pb::ORIGIN_UNSPECIFIED;
 }

@@ -3,7 +3,9 @@
 #include <algorithm>
 #include <utility>
 
+#include "libs/base/ascii.h"
 #include "libs/base/status.h"
+#include "libs/idna/domain.h"
 #include "libs/runtime/units.h"
 
 namespace godwit::delivery_queue {
@@ -33,6 +35,11 @@ absl::Status SetOutbound(const Config& config, Settings* settings) {
   settings->capture_folder = outbound.capture_folder();
   GODWIT_ASSIGN_OR_RETURN(settings->source_ipv4, MakeSource(outbound.source_ipv4(), true));
   GODWIT_ASSIGN_OR_RETURN(settings->source_ipv6, MakeSource(outbound.source_ipv6(), false));
+  for (const std::string& host : outbound.own_mx_hosts()) {
+    const auto name = idna::ToAscii(host);
+    if (!name) return base::InvalidArgument("outbound.own_mx_hosts: '" + host + "' is no host");
+    settings->own_mx_hosts.push_back(*name);
+  }
   if (outbound.mode() == Outbound::MODE_CAPTURE) {
     settings->outbound = OutboundMode::kCapture;
     if (!settings->capture_folder.empty()) return absl::OkStatus();
@@ -77,6 +84,7 @@ absl::StatusOr<Settings> MakeSettings(const Config& config) {
   const Limits& limits = config.limits();
   Settings settings;
   settings.hostname = config.hostname();
+  settings.own_mx_hosts = {base::Lower(config.hostname())};
   settings.notice_domain =
       config.notices().domain().empty() ? config.hostname() : config.notices().domain();
   settings.notice_return_size = config.notices().return_size();

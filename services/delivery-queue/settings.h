@@ -4,6 +4,7 @@
 
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
@@ -35,6 +36,7 @@ struct Settings {
   std::optional<base::IpAddress> source_ipv4{};
   std::optional<base::IpAddress> source_ipv6{};
   Target internal{};
+  std::vector<std::string> own_mx_hosts;  // `hostname` among them; as MX records have them
 
   RetryPolicy retry;
   absl::Duration give_up = absl::Hours(120);

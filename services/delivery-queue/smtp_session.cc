@@ -328,7 +328,8 @@ smtp::ClientMessage SmtpSession::MessageOf(const Job& job, std::string_view head
   const store::QueueEnvelope& envelope = due.envelope;
   smtp::ClientMessage message;
   if (!envelope.reverse_path.empty()) {
-    message.reverse_path = smtp::ParseMailbox(envelope.reverse_path).value_or(smtp::Address());
+    message.reverse_path =
+        smtp::ParseMailbox(envelope.reverse_path, smtp::kWidePath).value_or(smtp::Address());
   }
   for (size_t i : job.recipients) message.recipients.push_back(RecipientOf(due.recipients[i]));
   smtp::MailParameters& parameters = message.parameters;

@@ -84,6 +84,7 @@ TestMx::TestMx(Options options)
                   implicit = options.implicit_tls] {
     smtp::ServerOptions smtp;
     smtp.hostname = "mx.test.example";
+    smtp.forward_path = smtp::kWidePath;
     smtp.extensions = extensions;
     if (tls && !implicit) smtp.extensions.Add(smtp::Extension::kStartTls);
     smtp.tls = implicit;

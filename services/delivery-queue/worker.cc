@@ -361,13 +361,15 @@ void Worker::TakeFirst(store::NewQueueMessage message, absl::Duration claimed) {
 base::Task<bool> Worker::FindSome(std::shared_ptr<Search> search) {
   while (search->next < search->domains.size()) {
     const size_t at = search->next++;
-    search->answers[at] = co_await parts_.router->Find(search->domains[at]);
+    search->answers[at] = co_await parts_.router->Find(search->domains[at], search->sent_on);
   }
   co_return true;
 }
 
-base::Task<std::vector<RouteAnswer>> Worker::FindRoutes(std::vector<std::string> domains) {
+base::Task<std::vector<RouteAnswer>> Worker::FindRoutes(std::vector<std::string> domains,
+                                                        bool sent_on) {
   auto search = std::make_shared<Search>();
+  search->sent_on = sent_on;
   search->answers.resize(domains.size());
   search->domains = std::move(domains);
   std::vector<base::Task<bool>> tasks;
@@ -410,7 +412,8 @@ base::Task<void> Worker::Begin(AttemptPtr attempt) {
     none.refusal = {550, "5.7.0", {text.empty() ? "Given up by an administrator" : text}};
     routes.assign(domains.size(), none);
   } else {
-    routes = co_await FindRoutes(domains);
+    const bool sent_on = attempt->message.envelope.origin == store::QueueOrigin::kRelay;
+    routes = co_await FindRoutes(domains, sent_on);
   }
   Groups groups;
   for (size_t i = 0; i < domains.size(); ++i) {

@@ -112,13 +112,14 @@ class Worker : public ConnectionOwner {
   using Groups = std::map<std::string, Group>;
   struct Search {
     std::vector<std::string> domains;
+    bool sent_on = false;
     std::vector<RouteAnswer> answers;
     size_t next = 0;
   };
 
   base::Task<void> Begin(AttemptPtr attempt);
   void Distribute(const AttemptPtr& attempt, const Groups& groups);
-  base::Task<std::vector<RouteAnswer>> FindRoutes(std::vector<std::string> domains);
+  base::Task<std::vector<RouteAnswer>> FindRoutes(std::vector<std::string> domains, bool sent_on);
   base::Task<bool> FindSome(std::shared_ptr<Search> search);
   std::vector<std::unique_ptr<Job>> Split(const AttemptPtr& attempt, const Group& group) const;
   void Offer(std::unique_ptr<Job> job);

@@ -7,8 +7,9 @@
 
 namespace godwit::smtp_ingress {
 
-MessageDelivery::MessageDelivery(Services* services, store::AccountId owner, smtp::BodyType body)
-    : services_(services), owner_(owner), memory_(services->memory) {
+MessageDelivery::MessageDelivery(Services* services, store::AccountId owner, smtp::BodyType body,
+                                 bool whole)
+    : services_(services), owner_(owner), whole_(whole), memory_(services->memory) {
   if (body == smtp::BodyType::kBinaryMime) lines_.emplace(services->settings.smtp.data.line);
 }
 
@@ -37,6 +38,12 @@ base::Task<absl::Status> MessageDelivery::Take(std::string_view bytes) {
   if (message_.header_too_large()) co_return absl::OkStatus();
   message_.Feed(bytes);
   memory_.Set(message_.memory());
+  absl::Status staged;
+  if (!whole_) staged = co_await StageFullChunks();
+  co_return staged;
+}
+
+base::Task<absl::Status> MessageDelivery::StageFullChunks() {
   while (message_.has_full_chunk()) {
     std::string chunk = message_.TakeChunk();
     memory_.Set(message_.memory() + chunk.size());
@@ -77,6 +84,8 @@ base::Task<absl::Status> MessageDelivery::Stage(std::string chunk) {
 
 base::Task<absl::StatusOr<store::DeliveryResult>> MessageDelivery::Commit(
     std::string header, smtp::Address reverse_path, std::vector<Copy> copies, bool junk) {
+  absl::Status full = co_await StageFullChunks();
+  if (!full.ok()) co_return full;
   if (staged_) {
     std::string rest = message_.TakeRest();
     absl::Status staged;

@@ -5,7 +5,8 @@
 // BODY=BINARYMIME is stored as lines (libs/ingest/line_form.h), which every IMAP client can read.
 //
 // What it takes stays in memory up to about 600 KiB and the header's size, whatever the size of the
-// message, and is counted in Services::memory. One reactor's thread.
+// message, or as a whole when it also goes on to other servers; it is counted in Services::memory.
+// One reactor's thread.
 
 #include <optional>
 #include <string>
@@ -33,8 +34,10 @@ struct Copy {
 
 class MessageDelivery {
  public:
-  // `owner` is the account that a staged body is written under: one of the recipients.
-  MessageDelivery(Services* services, store::AccountId owner, smtp::BodyType body);
+  // `owner` is the account that a staged body is written under: one of the recipients. kNone: there
+  // is none, and Commit() is not called. `whole`: nothing is staged before Commit(), all of
+  // message().body() is there.
+  MessageDelivery(Services* services, store::AccountId owner, smtp::BodyType body, bool whole);
   MessageDelivery(const MessageDelivery&) = delete;
   MessageDelivery& operator=(const MessageDelivery&) = delete;
 
@@ -60,9 +63,11 @@ class MessageDelivery {
  private:
   base::Task<absl::Status> Take(std::string_view lines);
   base::Task<absl::Status> Stage(std::string chunk);
+  base::Task<absl::Status> StageFullChunks();
 
   Services* const services_;
   const store::AccountId owner_;
+  const bool whole_;
   ingest::IncomingMessage message_;
   std::optional<ingest::LineForm> lines_;  // of a message that is binary
   std::optional<store::StagedBlob> staged_;

@@ -36,6 +36,20 @@ base::Task<absl::Status> Collect(rpc::RequestReader<pb::VerifyRequest>* reader,
   co_return verifier->failure;
 }
 
+base::Task<absl::Status> CollectSealed(rpc::RequestReader<pb::SealRequest>* reader,
+                                       ScriptedVerifier* verifier, pb::SealResponse* out) {
+  std::string data;
+  for (;;) {
+    std::optional<pb::SealRequest> request = co_await reader->Next();
+    if (!request) break;
+    if (request->has_context()) verifier->seal_contexts.push_back(request->context());
+    data += request->data();
+  }
+  verifier->seal_data = std::move(data);
+  *out = verifier->seal;
+  co_return verifier->seal_failure;
+}
+
 base::Task<absl::Status> TakeHint(const hint::v1::HintRequest* in, ScriptedGateway* gateway) {
   for (const auto& change : in->changes()) {
     gateway->last_account = change.account_id();
@@ -46,16 +60,18 @@ base::Task<absl::Status> TakeHint(const hint::v1::HintRequest* in, ScriptedGatew
 
 base::Task<absl::Status> CollectQueued(rpc::RequestReader<dq::EnqueueRequest>* reader,
                                        ScriptedQueue* queue, dq::EnqueueResponse* out) {
-  std::string text;
+  ScriptedQueue::Taken taken;
   for (;;) {
     std::optional<dq::EnqueueRequest> request = co_await reader->Next();
     if (!request) break;
-    if (request->has_submission()) queue->submission = request->submission();
-    text += request->header() + request->body();
+    if (request->has_submission()) taken.submission = request->submission();
+    taken.header += request->header();
+    taken.body += request->body();
   }
-  queue->text = std::move(text);
+  queue->taken.push_back(std::move(taken));
   out->set_queue_id(++queue->calls);
-  co_return queue->failure;
+  if (!queue->failure.ok() && queue->failures-- > 0) co_return queue->failure;
+  co_return absl::OkStatus();
 }
 
 }  // namespace
@@ -73,6 +89,14 @@ grpc::ServerReadReactor<pb::VerifyRequest>* ScriptedVerifier::Verify(
   return rpc::ServeStream<pb::VerifyRequest>(
       context, executor_, [this, out](rpc::RequestReader<pb::VerifyRequest>* reader) {
         return Collect(reader, this, out);
+      });
+}
+
+grpc::ServerReadReactor<pb::SealRequest>* ScriptedVerifier::Seal(
+    grpc::CallbackServerContext* context, pb::SealResponse* out) {
+  return rpc::ServeStream<pb::SealRequest>(
+      context, executor_, [this, out](rpc::RequestReader<pb::SealRequest>* reader) {
+        return CollectSealed(reader, this, out);
       });
 }
 
@@ -144,7 +168,7 @@ void IngressFixture::StartVerifier() {
                             {{"/godwit.auth_verifier.v1.AuthVerifier/Verify", {"smtp-ingress"}},
                              {"/godwit.auth_verifier.v1.AuthVerifier/Record", {"smtp-ingress"}},
                              {"/godwit.auth_verifier.v1.AuthVerifier/Sign", {}},
-                             {"/godwit.auth_verifier.v1.AuthVerifier/Seal", {}}},
+                             {"/godwit.auth_verifier.v1.AuthVerifier/Seal", {"smtp-ingress"}}},
                             &verifier, verifier_port_);
   verifier_port_ = verifier_server_->port();
 }

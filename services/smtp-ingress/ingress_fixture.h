@@ -45,6 +45,8 @@ class ScriptedVerifier : public auth_verifier::v1::AuthVerifier::CallbackService
   grpc::ServerUnaryReactor* Record(grpc::CallbackServerContext* context,
                                    const auth_verifier::v1::RecordRequest* in,
                                    auth_verifier::v1::RecordResponse* out) override;
+  grpc::ServerReadReactor<auth_verifier::v1::SealRequest>* Seal(
+      grpc::CallbackServerContext* context, auth_verifier::v1::SealResponse* out) override;
   // Everything that Record was told, once there are `count`.
   std::vector<auth_verifier::v1::RecordedMessage> AwaitRecorded(size_t count);
 
@@ -56,6 +58,10 @@ class ScriptedVerifier : public auth_verifier::v1::AuthVerifier::CallbackService
   std::atomic<int> begun{0};
   bool hang = false;  // no answer until `release`
   base::Completion<bool> release;
+  auth_verifier::v1::SealResponse seal;  // of Seal; empty: "not sealed"
+  absl::Status seal_failure;
+  std::vector<auth_verifier::v1::SealContext> seal_contexts;
+  std::string seal_data;               // of the last one
   std::atomic<int> refuse_records{0};  // so many calls are answered with Unavailable
 
  private:
@@ -72,10 +78,16 @@ class ScriptedQueue : public delivery_queue::v1::DeliveryQueue::CallbackService 
   grpc::ServerReadReactor<delivery_queue::v1::EnqueueRequest>* Enqueue(
       grpc::CallbackServerContext* context, delivery_queue::v1::EnqueueResponse* out) override;
 
+  struct Taken {
+    delivery_queue::v1::Submission submission;
+    std::string header;
+    std::string body;
+  };
+
   // Set before a message, read after its answer.
   absl::Status failure;
-  delivery_queue::v1::Submission submission;
-  std::string text;  // header and body
+  int failures = 1000;       // so many calls fail with it
+  std::vector<Taken> taken;  // whatever was answered
   std::atomic<int> calls{0};
 
  private:

@@ -47,20 +47,31 @@ struct Metrics {
                                {{"reason",
                                  {"accepted", "author-unusable", "dmarc-reject", "dmarc-quarantine",
                                   "dmarc-temperror", "dmarc-overridden", "dns-listed"}}}};
-  obs::CounterFamily failures{"godwit_smtp_ingress_failures_total",
-                              "451 because something of ours failed.",
-                              {{"at", {"lookup", "verify", "stage", "deliver"}}}};
+  obs::CounterFamily failures{
+      "godwit_smtp_ingress_failures_total",
+      "451 because something of ours failed.",
+      {{"at", {"lookup", "verify", "stage", "seal", "send-on", "deliver"}}}};
   obs::CounterFamily notices{"godwit_smtp_ingress_notices_total",
                              "Notifications of delivery that a sender asked for, by what became of "
                              "them; \"skipped\": SPF did "
                              "not confirm the sender.",
                              {{"result", {"sent", "failed", "skipped"}}}};
+  obs::CounterFamily seals{
+      "godwit_smtp_ingress_seals_total",
+      "ARC sets for messages that go on, by what became of them; \"none\": the "
+      "chain has ended, or the domain has no key.",
+      {{"result", {"sealed", "none", "failed"}}}};
   obs::Histogram message_bytes{"godwit_smtp_ingress_message_bytes", "Size of accepted messages.",
                                obs::kBytes};
   obs::Histogram verify_seconds{"godwit_smtp_ingress_verify_seconds",
                                 "From the last octet of a message to its verdict.", obs::kSeconds};
   obs::Histogram deliver_seconds{"godwit_smtp_ingress_deliver_seconds",
                                  "From the verdict to the commit.", obs::kSeconds};
+  obs::CounterFamily sent_on{"godwit_smtp_ingress_sent_on_total",
+                             "Recipients whose mail the queue has taken, by why it goes on.",
+                             {{"way", {"relay", "forward", "return"}}}};
+  obs::Histogram send_on_seconds{"godwit_smtp_ingress_send_on_seconds",
+                                 "From the verdict to the queue's answer.", obs::kSeconds};
   obs::Gauge memory_bytes{"godwit_smtp_ingress_message_memory_bytes",
                           "Octets of messages held in memory now."};
   obs::CounterFamily evaluations{"godwit_smtp_ingress_evaluations_total",

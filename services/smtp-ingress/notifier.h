@@ -1,25 +1,23 @@
 #pragma once
 
 // Notifier: tells senders who asked for it (NOTIFY=SUCCESS, RFC 3461 §4.1) that their message was
-// delivered: writes the notification (libs/dsn) and hands it to delivery-queue, which signs it. RPC
-// messages end here.
+// delivered: writes the notification (libs/dsn) and hands it to delivery-queue, which signs it.
 //
 //   absl::Status told = co_await notifier->Tell(std::move(notice));
 //
 // Failures and delays are not told here: what smtp-ingress can not deliver it has refused, and the
 // client tells of that.
 
-#include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/status/statusor.h"
-#include "absl/time/time.h"
 #include "libs/base/clock.h"
 #include "libs/base/random.h"
 #include "libs/base/task.h"
 #include "libs/dsn/dsn.h"
-#include "libs/rpc/client.h"
+#include "libs/outgoing/sender.h"
 
 namespace godwit::smtp_ingress {
 
@@ -38,20 +36,21 @@ struct DeliveryNotice {
 
 class Notifier {
  public:
-  virtual ~Notifier() = default;
-  // OK: the queue has it. Once a message: the id keeps it from being there twice. Errors are those
-  // of Enqueue; the message is delivered all the same.
-  virtual base::Task<absl::Status> Tell(DeliveryNotice notice) = 0;
-
+  // All outlive it.
   struct Options {
-    rpc::ChannelOptions queue;
-    absl::Duration deadline = absl::Seconds(10);
+    outgoing::Sender* sender = nullptr;
     std::string hostname;
     const base::Clock* clock = nullptr;
     base::RandomSource* random = nullptr;
   };
-  // InvalidArgument when the certificate files can't be read.
-  static absl::StatusOr<std::unique_ptr<Notifier>> Create(Options options);
+  explicit Notifier(Options options) : options_(std::move(options)) {}
+
+  // OK: the queue has it. Once a message: the id keeps it from being there twice. Errors are those
+  // of Sender::Enqueue; the message is delivered all the same.
+  base::Task<absl::Status> Tell(DeliveryNotice notice) const;
+
+ private:
+  const Options options_;
 };
 
 }  // namespace godwit::smtp_ingress

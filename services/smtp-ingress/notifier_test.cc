@@ -39,15 +39,18 @@ TEST_CASE_METHOD(IngressFixture, "NOTIFY=SUCCESS brings a notification (RFC 3461
   CHECK(Send(&client, "<s@x.example> ENVID=one+2Btwo RET=FULL",
              {"<alice@y.example> NOTIFY=SUCCESS,FAILURE ORCPT=rfc822;old+40x.example",
               "<bob@y.example> NOTIFY=NEVER", "<team@y.example> NOTIFY=SUCCESS"}) == kAccepted);
-  CHECK(queue.calls == 1);
-  CHECK(queue.submission.origin() == dq::ORIGIN_DSN);
-  CHECK(queue.submission.reverse_path().empty());
-  REQUIRE(queue.submission.recipients_size() == 1);
-  CHECK(queue.submission.recipients(0).address() == "s@x.example");
-  CHECK(queue.submission.recipients(0).notify() == dq::NOTIFY_NEVER);
-  CHECK(queue.submission.idempotency_key() == client.last_id());
-  CHECK(Contains(queue.text, "From: Mail Delivery System <postmaster@y.example>\r\n"));
-  const auto parsed = dsn::Parse(queue.text);
+  REQUIRE(queue.taken.size() == 1);
+  const dq::Submission& submission = queue.taken[0].submission;
+  const std::string text = queue.taken[0].header + queue.taken[0].body;
+  CHECK(submission.origin() == dq::ORIGIN_DSN);
+  CHECK(submission.reverse_path().empty());
+  REQUIRE(submission.recipients_size() == 1);
+  CHECK(submission.recipients(0).address() == "s@x.example");
+  CHECK(submission.recipients(0).notify() == dq::NOTIFY_NEVER);
+  CHECK(submission.idempotency_key() == client.last_id());
+  CHECK(submission.size() == text.size());
+  CHECK(Contains(text, "From: Mail Delivery System <postmaster@y.example>\r\n"));
+  const auto parsed = dsn::Parse(text);
   REQUIRE(parsed);
   CHECK(parsed->report.reporting_mta == "mx.y.example");
   CHECK(parsed->report.envelope_id == "one+two");

@@ -69,11 +69,81 @@ TEST_CASE("An alias leads to the members that can take mail", "[smtp-ingress][un
   CHECK(Answer(Alias({Member(1, false, 100, 100)})) == "452 4.2.2");
 }
 
-TEST_CASE("An alias with members elsewhere is refused until there is forwarding",
+TEST_CASE("What goes on is taken where there is a queue, and deferred where there is none",
           "[smtp-ingress][unit]") {
+  const RecipientPolicy with_queue = {.may_send_on = true};
   Recipient alias = Alias({Member(1)});
-  alias.external = {"e@z.example"};
-  CHECK(Answer(alias) == "550 5.3.3");
+  alias.external = {{"e", "z.example"}};
+  CHECK(JudgeRecipient(alias, kSender, 0, {}).reply.code == 450);
+  auto verdict = JudgeRecipient(alias, kSender, 0, with_queue);
+  CHECK(verdict.reply.code == 250);
+  CHECK(verdict.accounts == std::vector<AccountId>{AccountId{1}});
+  CHECK(verdict.external == alias.external);
+  CHECK_FALSE(verdict.relay);
+  // Nobody here can take it, but somebody elsewhere can.
+  alias.local = {Member(1, /*disabled=*/true)};
+  CHECK(JudgeRecipient(alias, kSender, 0, with_queue).reply.code == 250);
+  alias.local = {Member(1, false, 100, 100)};
+  CHECK(JudgeRecipient(alias, kSender, 0, with_queue).reply.code == 250);
+  // A member elsewhere may send to a closed alias, too.
+  alias.alias_public = false;
+  CHECK(JudgeRecipient(alias, {"E", "z.example"}, 0, with_queue).reply.code == 250);
+  CHECK(JudgeRecipient(alias, kSender, 0, with_queue).reply.enhanced == "5.7.2");
+
+  Recipient relayed;
+  relayed.kind = RecipientKind::kRelay;
+  CHECK(JudgeRecipient(relayed, kSender, 0, {}).reply.code == 450);
+  verdict = JudgeRecipient(relayed, kSender, 0, with_queue);
+  CHECK((verdict.reply.code == 250 && verdict.relay && verdict.accounts.empty()));
+}
+
+TEST_CASE("An address may have a refusal of its own (RFC 5321 §4.2.2, RFC 3463)",
+          "[smtp-ingress][unit]") {
+  Recipient recipient = Account(Member(1));
+  recipient.refusal = "551 5.1.6 Moved to y.example";
+  const auto verdict = JudgeRecipient(recipient, kSender, 0, {});
+  CHECK(verdict.reply == smtp::Reply{551, "5.1.6", {"Moved to y.example"}});
+  CHECK(verdict.accounts.empty());
+  recipient.refusal = "nonsense";
+  CHECK(Answer(recipient) == "550 5.1.1");
+  // Of a domain that is disabled nothing is told.
+  recipient.kind = RecipientKind::kDomainDisabled;
+  CHECK(Answer(recipient) == "450 4.2.1");
+}
+
+TEST_CASE("An address may take mail from some senders only", "[smtp-ingress][unit]") {
+  Recipient recipient = Account(Member(1));
+  auto may = [&](std::vector<std::string> senders, const smtp::Address& sender) {
+    recipient.senders = std::move(senders);
+    return JudgeRecipient(recipient, sender, 0, {}).reply.positive();
+  };
+  CHECK(may({}, kSender));
+  CHECK(may({"a@b.example", "S@X.example"}, kSender));
+  CHECK(may({"@X.example"}, kSender));
+  CHECK_FALSE(may({"@example", "t@x.example", "<>"}, kSender));
+  CHECK(may({"<>"}, {}));
+  CHECK_FALSE(may({"@x.example"}, {}));
+  CHECK(Answer(recipient) == "250 2.1.5");
+  recipient.senders = {"<>"};
+  CHECK(Answer(recipient) == "550 5.7.1");
+}
+
+TEST_CASE("A rewritten sender takes bounces only (RFC 3464 §2: the null sender)",
+          "[smtp-ingress][unit]") {
+  const RecipientPolicy with_queue = {.may_send_on = true};
+  Found found;
+  found.srs = Found::Srs::kReturn;
+  found.original = {"alice", "z.example"};
+  const auto verdict = JudgeReturn(found, {}, with_queue);
+  CHECK(verdict.reply.code == 250);
+  CHECK(verdict.external == std::vector<smtp::Address>{found.original});
+  CHECK(JudgeReturn(found, {}, {}).reply.code == 450);
+  CHECK(JudgeReturn(found, kSender, with_queue).reply.enhanced == "5.7.1");
+  for (const auto srs : {Found::Srs::kForged, Found::Srs::kExpired}) {
+    found.srs = srs;
+    CHECK(JudgeReturn(found, {}, with_queue).reply.code == 550);
+    CHECK(JudgeReturn(found, {}, with_queue).external.empty());
+  }
 }
 
 TEST_CASE("A closed alias takes mail from members only", "[smtp-ingress][unit]") {

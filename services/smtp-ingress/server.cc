@@ -69,22 +69,7 @@ absl::Status Server::Start() {
   pool_ = std::make_unique<db::Pool>(runtime::MakePoolOptions(config_.database(), context_->name));
   GODWIT_RETURN_IF_ERROR(store::AwaitSchema(pool_.get(), context_->clock));
   deliverer_ = std::make_unique<store::Deliverer>(pool_.get());
-  GODWIT_ASSIGN_OR_RETURN(verifier_, VerifyClient::Create(MakeVerifyOptions(config_)));
-  if (config_.has_delivery_queue()) {
-    Notifier::Options options = MakeNotifierOptions(config_);
-    options.clock = context_->clock;
-    options.random = base::RandomSource::System();
-    GODWIT_ASSIGN_OR_RETURN(notifier_, Notifier::Create(std::move(options)));
-  }
-  EvaluationSender::Options evaluations;
-  evaluations.channel = MakeVerifyOptions(config_).channel;
-  GODWIT_ASSIGN_OR_RETURN(evaluations_,
-                          EvaluationSender::Create(std::move(evaluations), &metrics_));
-  hint::HintSenderOptions hints;
-  hints.tls = runtime::MakeRpcTls(config_.rpc_tls());
-  hints.sent = metrics_.hints_sent;
-  hints.dropped = metrics_.hints_dropped;
-  hints_ = std::make_unique<hint::HintSender>(std::move(hints), reactors_->at(0));
+  GODWIT_RETURN_IF_ERROR(OpenPeers());
   memory_ = std::make_unique<smtpd::MemoryBudget>(static_cast<int64_t>(config_.limits().memory()),
                                                   &metrics_.memory_bytes);
 
@@ -94,7 +79,10 @@ absl::Status Server::Start() {
   services_.pool = pool_.get();
   services_.deliverer = deliverer_.get();
   services_.verifier = verifier_.get();
+  services_.sender = sender_.get();
   services_.notifier = notifier_.get();
+  services_.resolver = resolver_.get();
+  services_.callout = callout_.get();
   services_.evaluations = evaluations_.get();
   services_.report_addresses = &report_addresses_;
   GODWIT_RETURN_IF_ERROR(reactors_->at(0)->RunUntilDone(report_addresses_.Refresh(pool_.get())));
@@ -107,6 +95,37 @@ absl::Status Server::Start() {
   GODWIT_RETURN_IF_ERROR(StartRpc());
   base::SpawnOn(reactors_->at(0), Background());
   base::SpawnOn(reactors_->at(0), evaluations_->Run(reactors_->at(0)));
+  return absl::OkStatus();
+}
+
+// Whom we ask and tell.
+absl::Status Server::OpenPeers() {
+  GODWIT_ASSIGN_OR_RETURN(verifier_, VerifyClient::Create(MakeVerifyOptions(config_)));
+  EvaluationSender::Options evaluations;
+  evaluations.channel = MakeVerifyOptions(config_).channel;
+  GODWIT_ASSIGN_OR_RETURN(evaluations_,
+                          EvaluationSender::Create(std::move(evaluations), &metrics_));
+  if (config_.has_delivery_queue()) GODWIT_RETURN_IF_ERROR(OpenSender());
+  if (config_.has_dns()) GODWIT_RETURN_IF_ERROR(OpenResolver());
+  CalloutOptions callout;
+  callout.hostname = config_.hostname();
+  callout_ = std::make_unique<Callout>(std::move(callout), context_->clock, resolver_.get());
+  hint::HintSenderOptions hints;
+  hints.tls = runtime::MakeRpcTls(config_.rpc_tls());
+  hints.sent = metrics_.hints_sent;
+  hints.dropped = metrics_.hints_dropped;
+  hints_ = std::make_unique<hint::HintSender>(std::move(hints), reactors_->at(0));
+  return absl::OkStatus();
+}
+
+absl::Status Server::OpenSender() {
+  GODWIT_ASSIGN_OR_RETURN(sender_, outgoing::Sender::Create(MakeSenderOptions(config_)));
+  Notifier::Options options;
+  options.sender = sender_.get();
+  options.hostname = config_.hostname();
+  options.clock = context_->clock;
+  options.random = base::RandomSource::System();
+  notifier_ = std::make_unique<Notifier>(std::move(options));
   return absl::OkStatus();
 }
 
@@ -125,6 +144,21 @@ absl::Status Server::StartLimits() {
   services_.session_log = session_log_.get();
   base::SpawnOn(reactors_->at(0), exchange_->Run());
   base::SpawnOn(reactors_->at(0), session_log_->Run());
+  return absl::OkStatus();
+}
+
+absl::Status Server::OpenResolver() {
+  dns::CaresOptions options;
+  for (const std::string& text : config_.dns().servers()) {
+    GODWIT_ASSIGN_OR_RETURN(dns::Server server, dns::ParseServer(text));
+    options.servers.push_back(server);
+  }
+  options.timeout = runtime::ToDuration(config_.dns().timeout());
+  options.attempts = static_cast<int>(config_.dns().attempts());
+  GODWIT_ASSIGN_OR_RETURN(network_, dns::CaresResolver::Create(std::move(options)));
+  resolver_ =
+      std::make_unique<dns::Cache>(network_.get(), context_->clock,
+                                   dns::CacheOptions{.max_entries = config_.dns().cache_entries()});
   return absl::OkStatus();
 }
 

@@ -9,6 +9,8 @@
 #include "absl/status/status.h"
 #include "libs/base/task.h"
 #include "libs/certificates/keeper.h"
+#include "libs/dns/cache.h"
+#include "libs/dns/cares_resolver.h"
 #include "libs/limit/clients.h"
 #include "libs/limit/exchange.h"
 #include "libs/net/certificate_watch.h"
@@ -37,12 +39,15 @@ class Server : public runtime::Service {
   std::vector<net::Endpoint> endpoints() const;
 
  private:
+  absl::Status OpenPeers();
+  absl::Status OpenSender();
   absl::Status StartLimits();
   absl::Status OpenListeners();
   absl::Status OpenInternal();
   smtpd::FrontOptions MakeFrontOptions();
   int64_t sessions() const;
   absl::Status StartRpc();
+  absl::Status OpenResolver();
   absl::StatusOr<std::shared_ptr<net::TlsContext>> OpenTls(net::TlsServerOptions options);
   smtpd::Profile MakeProfile(ListenerKind kind);
   base::Task<void> Background();
@@ -65,9 +70,13 @@ class Server : public runtime::Service {
   std::unique_ptr<db::Pool> pool_;
   std::unique_ptr<store::Deliverer> deliverer_;
   std::unique_ptr<VerifyClient> verifier_;
-  std::unique_ptr<Notifier> notifier_;
   std::unique_ptr<EvaluationSender> evaluations_;
   ReportAddresses report_addresses_;
+  std::unique_ptr<outgoing::Sender> sender_;
+  std::unique_ptr<Notifier> notifier_;
+  std::unique_ptr<dns::CaresResolver> network_;
+  std::unique_ptr<dns::Cache> resolver_;
+  std::unique_ptr<Callout> callout_;
   std::unique_ptr<hint::HintSender> hints_;
   std::unique_ptr<smtpd::Front> front_;
   std::unique_ptr<smtpd::Front> internal_front_;

@@ -10,11 +10,14 @@
 #include "libs/base/clock.h"
 #include "libs/base/random.h"
 #include "libs/db/pool.h"
+#include "libs/dns/resolver.h"
 #include "libs/hint/hint_sender.h"
 #include "libs/limit/clients.h"
+#include "libs/outgoing/sender.h"
 #include "libs/smtp/server.h"
 #include "libs/smtpd/memory.h"
 #include "libs/store/deliverer.h"
+#include "services/smtp-ingress/callout.h"
 #include "services/smtp-ingress/decision.h"
 #include "services/smtp-ingress/evaluation_sender.h"
 #include "services/smtp-ingress/metrics.h"
@@ -47,7 +50,10 @@ struct Services {
   db::Pool* pool = nullptr;
   store::Deliverer* deliverer = nullptr;
   VerifyClient* verifier = nullptr;
-  Notifier* notifier = nullptr;  // null: DSN is not offered
+  outgoing::Sender* sender = nullptr;  // null: nothing goes on to other servers
+  const Notifier* notifier = nullptr;  // null: DSN is not offered
+  Callout* callout = nullptr;
+  dns::Resolver* resolver = nullptr;  // null: domains of senders are not looked up
   EvaluationSender* evaluations = nullptr;
   const ReportAddresses* report_addresses = nullptr;
   hint::HintSender* hints = nullptr;

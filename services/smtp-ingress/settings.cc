@@ -46,6 +46,8 @@ Settings MakeSettings(const Config& config) {
   settings.authserv_id = AuthservId(config);
   settings.smtp = runtime::MakeSmtpOptions(config.limits(), config.hostname());
   settings.smtp.require_tls = config.require_tls();
+  // Bounces come to senders that were rewritten: whoever takes long senders has to take these.
+  settings.smtp.forward_path = settings.smtp.reverse_path;
   settings.no_mail = config.no_mail();
   settings.dsn = config.has_delivery_queue();
   settings.internal_clients.assign(config.internal().clients().begin(),
@@ -56,7 +58,24 @@ Settings MakeSettings(const Config& config) {
   settings.decision = MakeDecisionPolicy(config.policy());
   settings.recipient.reject_disabled =
       config.policy().disabled_recipients() == Policy::ON_DISABLED_REJECT;
+  settings.recipient.may_send_on = config.has_delivery_queue();
+  settings.recipient.unknown_after_data =
+      config.policy().unknown_recipients() == Policy::WHEN_UNKNOWN_AFTER_DATA;
   return settings;
+}
+
+outgoing::Sender::Options MakeSenderOptions(const Config& config) {
+  outgoing::Sender::Options options;
+  options.queue.target = config.delivery_queue().target();
+  options.queue.daemon = "delivery-queue";
+  options.queue.tls = runtime::MakeRpcTls(config.rpc_tls());
+  options.queue_deadline = runtime::ToDuration(config.delivery_queue().deadline());
+  // It seals.
+  options.signer.target = config.auth_verifier().target();
+  options.signer.daemon = "auth-verifier";
+  options.signer.tls = options.queue.tls;
+  options.sign_deadline = runtime::ToDuration(config.auth_verifier().deadline());
+  return options;
 }
 
 VerifyOptions MakeVerifyOptions(const Config& config) {
@@ -67,15 +86,6 @@ VerifyOptions MakeVerifyOptions(const Config& config) {
   options.authserv_id = AuthservId(config);
   options.deadline = runtime::ToDuration(config.auth_verifier().deadline());
   options.receiving = runtime::ToDuration(config.timeouts().data_total());
-  return options;
-}
-
-Notifier::Options MakeNotifierOptions(const Config& config) {
-  Notifier::Options options;
-  options.queue.target = config.delivery_queue().target();
-  options.queue.tls = runtime::MakeRpcTls(config.rpc_tls());
-  options.deadline = runtime::ToDuration(config.delivery_queue().deadline());
-  options.hostname = config.hostname();
   return options;
 }
 

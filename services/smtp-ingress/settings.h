@@ -9,6 +9,6 @@ namespace godwit::smtp_ingress {
 
 Settings MakeSettings(const Config& config);
 VerifyOptions MakeVerifyOptions(const Config& config);
-// Without clock and random source.
-Notifier::Options MakeNotifierOptions(const Config& config);
+// Needs config.delivery_queue.
+outgoing::Sender::Options MakeSenderOptions(const Config& config);
 }  // namespace godwit::smtp_ingress

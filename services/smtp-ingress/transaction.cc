@@ -2,13 +2,16 @@
 
 #include <algorithm>
 #include <optional>
+#include <set>
 #include <utility>
 
 #include "libs/base/status.h"
 #include "libs/idna/domain.h"
 #include "libs/obs/log.h"
+#include "libs/outgoing/envelope.h"
 #include "libs/store/delivery.h"
 #include "libs/store/directory.h"
+#include "services/smtp-ingress/sender_domain.h"
 
 namespace godwit::smtp_ingress {
 namespace {
@@ -19,6 +22,13 @@ using smtp::ReplyKind;
 bool IsOwnMessage(const std::optional<smtp::Origin>& origin) {
   return origin &&
          (origin->kind == smtp::OriginKind::kDsn || origin->kind == smtp::OriginKind::kReport);
+}
+
+// Nothing that is left is NEVER: a NOTIFY that is missing would ask for failures (RFC 3461 §4.1).
+smtp::DsnNotify WithoutSuccess(smtp::DsnNotify notify) {
+  if (!std::exchange(notify.success, false)) return notify;
+  notify.never = !notify.failure && !notify.delay;
+  return notify;
 }
 
 }  // namespace
@@ -50,7 +60,26 @@ base::Task<smtp::Reply> Transaction::Begin() {
     refusals_.NoteMessage(reply, "bytes");
     co_return Answer(std::move(reply));
   }
-  co_return MakeReply(ReplyKind::kSenderOk);
+  smtp::Reply reply = co_await JudgeSenderDomain();
+  if (reply.positive()) co_return reply;
+  obs::Log(obs::Level::kInfo, "sender refused",
+           {{"trace", id_},
+            {"client", client_.address.ToString()},
+            {"from", mail_.reverse_path.ToString()},
+            {"code", reply.code}});
+  refusals_.NoteMessage(reply, "sender");
+  co_return Answer(std::move(reply));
+}
+
+base::Task<smtp::Reply> Transaction::JudgeSenderDomain() const {
+  const std::string& sender = mail_.reverse_path.domain;
+  if (internal_ || services_->resolver == nullptr || sender.empty() || sender.front() == '[') {
+    co_return MakeReply(ReplyKind::kSenderOk);
+  }
+  std::optional<std::string> domain = idna::ToAscii(sender);
+  if (!domain) co_return MakeReply(ReplyKind::kBadSenderAddress);
+  smtp::Reply reply = co_await CheckSenderDomain(services_->resolver, *std::move(domain));
+  co_return reply;
 }
 
 smtp::Reply Transaction::Failure(std::string_view at, const absl::Status& status) {
@@ -70,6 +99,10 @@ smtp::Reply Transaction::DeliveryFailure(const absl::Status& status) {
 }
 
 smtp::Reply Transaction::RefuseRecipient(const smtp::Address& address, smtp::Reply reply) {
+  return Answer(CountRefusal(address, std::move(reply)));
+}
+
+smtp::Reply Transaction::CountRefusal(const smtp::Address& address, smtp::Reply reply) {
   obs::Log(obs::Level::kInfo, "recipient refused",
            {{"trace", id_},
             {"client", client_.address.ToString()},
@@ -85,40 +118,103 @@ smtp::Reply Transaction::RefuseRecipient(const smtp::Address& address, smtp::Rep
     }
   }
   refusals_.NoteRecipient(address, reply);
-  return Answer(std::move(reply));
+  return reply;
 }
 
 base::Task<smtp::Reply> Transaction::AddRecipient(smtp::CheckRcpt rcpt) {
   const smtp::Address& address = rcpt.forward_path;
-  std::string domain = address.domain;
+  if (OneRecipientOnly()) {
+    co_return RefuseRecipient(address, MakeReply(ReplyKind::kTooManyRecipients));
+  }
+  Question question{address, mail_.reverse_path, services_->clock->Now()};
   if (!address.domain.empty()) {
     // A domain that has no A-label form can't be ours, nor can an address literal.
     std::optional<std::string> ascii = idna::ToAscii(address.domain);
-    if (!ascii) co_return Answer(MakeReply(ReplyKind::kRelayDenied));
-    domain = *std::move(ascii);
+    if (!ascii) co_return RefuseRecipient(address, MakeReply(ReplyKind::kRelayDenied));
+    question.recipient.domain = *std::move(ascii);
   }
-  auto job = [local_part = address.local_part, domain](db::Connection& connection) {
-    return store::LookupRecipient(connection, local_part, domain);
-  };
-  absl::StatusOr<store::Recipient> found = co_await services_->pool->Run(std::move(job));
+  auto job = [question](db::Connection& connection) { return FindRecipient(connection, question); };
+  absl::StatusOr<Found> found = co_await services_->pool->Run(std::move(job));
   smtp::Reply reply;
-  if (found.ok()) {
-    RecipientVerdict verdict =
-        JudgeRecipient(*found, mail_.reverse_path, mail_.parameters.size.value_or(0),
-                       services_->settings.recipient);
-    reply = std::move(verdict.reply);
-    // RFC 5321 §4.5.3.1.10: the client sends these in a transaction of their own.
-    if (reply.positive() && !AddCopies(verdict.accounts, address)) {
-      reply = MakeReply(ReplyKind::kTooManyRecipients);
-    }
-  } else {
-    reply = Failure("lookup", found.status());
+  if (found.ok() && found->recipient.kind == store::RecipientKind::kRelay &&
+      found->srs == Found::Srs::kNo && !found->recipient.callout.empty()) {
+    reply = co_await AskNextHop(&*found, address);
   }
-  if (reply.positive()) NoteWishes(rcpt, found->kind == store::RecipientKind::kAlias);
+  if (!found.ok()) {
+    reply = Failure("lookup", found.status());
+  } else if (reply.code == 0) {
+    reply = TakeRecipient(*found, rcpt, question.recipient.domain);
+  }
   services_->metrics->recipients.At({smtpd::ResultOf(reply)}).Add();
   if (!reply.positive()) co_return RefuseRecipient(address, std::move(reply));
-  refusals_.NoteRecipient(address, reply);
+  if (!unknown_) refusals_.NoteRecipient(address, reply);
   co_return reply;
+}
+
+// What is known now is part of what was found; a reply when nothing is.
+base::Task<smtp::Reply> Transaction::AskNextHop(Found* found, smtp::Address address) {
+  const Known known =
+      co_await services_->callout->Ask(found->recipient.callout, std::move(address));
+  if (known == Known::kNo) found->recipient.kind = store::RecipientKind::kUnknownUser;
+  if (known != Known::kNotNow) co_return smtp::Reply{};
+  // RFC 3463 §3.2: X.1.1 bad destination mailbox address: not known to be good, for now.
+  co_return smtp::Reply{450, "4.1.1", {"The address can not be verified now"}};
+}
+
+// RFC 5321 §4.5.3.1.10: the client sends the others in transactions of their own. With more than
+// one recipient an unknown one could not be told from the others after the data but by a bounce,
+// and bounces go to whoever is named as the sender.
+bool Transaction::OneRecipientOnly() const {
+  return services_->settings.recipient.unknown_after_data && !internal_ && !recipients_.empty();
+}
+
+smtp::Reply Transaction::TakeRecipient(const Found& found, const smtp::CheckRcpt& rcpt,
+                                       const std::string& domain) {
+  const RecipientPolicy& policy = services_->settings.recipient;
+  const smtp::Address& address = rcpt.forward_path;
+  RecipientVerdict verdict = found.srs == Found::Srs::kNo
+                                 ? JudgeRecipient(found.recipient, mail_.reverse_path,
+                                                  mail_.parameters.size.value_or(0), policy)
+                                 : JudgeReturn(found, mail_.reverse_path, policy);
+  const bool unknown = found.recipient.kind == store::RecipientKind::kUnknownUser;
+  if (unknown && policy.unknown_after_data && !internal_ && verdict.reply.permanent()) {
+    unknown_ = std::move(verdict.reply);
+    recipients_.push_back(address);
+    return MakeReply(ReplyKind::kRecipientOk);
+  }
+  if (!verdict.reply.positive()) return verdict.reply;
+  // All or nothing of a recipient. RFC 5321 §4.5.3.1.10: the client sends these in a transaction of
+  // their own.
+  const size_t onward = verdict.external.size() + verdict.relay;
+  const bool room = copies_.size() + onward_.size() + onward <= store::kMaxTargets;
+  if (!room || !AddCopies(verdict.accounts, address)) {
+    return MakeReply(ReplyKind::kTooManyRecipients);
+  }
+  AddOnward(found, verdict, rcpt, domain);
+  // RFC 3461 §5.2.7.2: who forwards to one address tells nothing; the next server does.
+  const bool passed_on = verdict.accounts.empty() && onward == 1;
+  if (!passed_on) NoteWishes(rcpt, found.recipient.kind == store::RecipientKind::kAlias);
+  return verdict.reply;
+}
+
+// RFC 3461 §5.2.7.3: of several members of an alias, none is asked to tell of his success: for them
+// all we say "expanded".
+void Transaction::AddOnward(const Found& found, const RecipientVerdict& verdict,
+                            const smtp::CheckRcpt& rcpt, const std::string& domain) {
+  smtp::RcptParameters parameters = rcpt.parameters;
+  if (verdict.relay) {
+    onward_.Add({outgoing::Origin::kRelay, mail_.reverse_path.ToString(), domain},
+                outgoing::MakeRecipient(rcpt.forward_path, parameters));
+    ways_.push_back("relay");
+  }
+  const bool several = verdict.accounts.size() + verdict.external.size() > 1;
+  if (several) parameters.notify = WithoutSuccess(parameters.notify);
+  const bool back = found.srs == Found::Srs::kReturn;
+  for (const smtp::Address& address : verdict.external) {
+    onward_.Add({outgoing::Origin::kForward, back ? "" : found.forward_sender, domain},
+                outgoing::MakeRecipient(address, parameters));
+    ways_.push_back(back ? "return" : "forward");
+  }
 }
 
 // RFC 3461 §5.2.7: what is delivered to the members of an alias is "expanded", and they are asked
@@ -189,6 +285,7 @@ base::Task<smtp::Reply> Transaction::BeginData() {
     refusals_.NoteMessage(reply, "memory");
     co_return Answer(std::move(reply));
   }
+  if (unknown_) co_return MakeReply(ReplyKind::kStartMailInput);
   VerifyEnvelope envelope;
   envelope.client = client_.address;
   envelope.helo = client_.greeting_name;
@@ -199,14 +296,16 @@ base::Task<smtp::Reply> Transaction::BeginData() {
   }
   envelope.report_address = report_address_;
   verify_ = services_->verifier->Begin(envelope, id_);
+  const store::AccountId owner =
+      copies_.empty() ? store::AccountId::kNone : copies_.front().account;
   delivery_ =
-      std::make_unique<MessageDelivery>(services_, copies_.front().account, mail_.parameters.body);
+      std::make_unique<MessageDelivery>(services_, owner, mail_.parameters.body, !onward_.empty());
   (void)co_await verify_->Start();  // what went wrong is seen at its end
   co_return MakeReply(ReplyKind::kStartMailInput);
 }
 
 void Transaction::Append(std::string_view bytes) {
-  if (gave_way_) return;
+  if (gave_way_ || unknown_) return;
   pending_ += bytes;
   pending_memory_.Set(pending_.capacity());
   if (services_->memory->Over()) GiveWay();
@@ -239,7 +338,7 @@ base::Task<smtp::Reply> Transaction::EndData(smtp::EndData end) {
   if (!reply.positive()) {
     refusals_.NoteMessage(reply, reason_, std::move(verdict_));
     outcome_ = smtpd::ResultOf(reply);
-    co_await delivery_->Drop();
+    if (delivery_ != nullptr) co_await delivery_->Drop();
   } else {
     services_->metrics->message_bytes.Observe(static_cast<double>(size));
   }
@@ -252,6 +351,10 @@ base::Task<smtp::Reply> Transaction::Finish(smtp::EndData end) {
   if (end.refused) {
     reason_ = "message";
     co_return *std::move(end.refused);
+  }
+  if (unknown_) {
+    reason_ = "recipient";
+    co_return CountRefusal(recipients_.front(), *unknown_);
   }
   co_await Flush();
   if (gave_way_) co_return MakeReply(ReplyKind::kInsufficientStorage);
@@ -283,7 +386,7 @@ base::Task<smtp::Reply> Transaction::Finish(smtp::EndData end) {
   if (decision.outcome == Outcome::kDefer) co_return std::move(decision.reply);
   smtp::Reply reply = std::move(decision.reply);
   if (decision.outcome != Outcome::kReject) {
-    reply = co_await Deliver(*std::move(verdict), std::move(decision));
+    reply = co_await Accept(*std::move(verdict), std::move(decision));
   }
   // What comes again is judged again.
   if (!judged.evaluation.empty() && reply.code / 100 != 4) {
@@ -292,19 +395,93 @@ base::Task<smtp::Reply> Transaction::Finish(smtp::EndData end) {
   co_return reply;
 }
 
-base::Task<smtp::Reply> Transaction::Deliver(Verdict verdict, Decision decision) {
-  const absl::Duration begin = services_->clock->Monotonic();
+base::Task<smtp::Reply> Transaction::Accept(Verdict verdict, Decision decision) {
+  const HeaderFacts facts = MakeHeaderFacts(verdict, decision);
   const bool junk = decision.outcome == Outcome::kJunk;
-  std::string header =
-      MakeStoredHeader(delivery_->message().header(), MakeHeaderFacts(verdict, decision));
+  smtp::Reply reply = MakeReply(ReplyKind::kAccepted);
+  if (!onward_.empty()) reply = co_await SendOn(facts, verdict.arc);
+  if (reply.positive() && !copies_.empty()) reply = co_await Deliver(facts, junk);
+  if (!reply.positive()) co_return reply;
+  outcome_ = junk ? "junk" : "accepted";
+  co_await Notify(verdict.sender_confirmed);
+  co_return reply;
+}
+
+outgoing::Message Transaction::MakeOnwardMessage(HeaderFacts facts) const {
+  facts.reason.clear();  // for readers here, as the next one
+  facts.report.clear();
+  const smtp::MailParameters& parameters = mail_.parameters;
+  outgoing::Message message;
+  message.client_address = client_.address.ToString();
+  message.header = MakeStoredHeader(delivery_->message().header(), facts);
+  message.body_size = delivery_->message().body().size();
+  message.ret = outgoing::MakeReturn(parameters.ret);
+  message.envid = parameters.envid.value_or("");
+  message.smtputf8 = parameters.smtputf8;
+  message.body_8bit = parameters.body != smtp::BodyType::k7Bit;
+  message.requiretls = parameters.requiretls;
+  return message;
+}
+
+// RFC 8617 §5.1: each domain seals what leaves by its addresses, as it leaves. The message goes on
+// without a seal where there can be none.
+base::Task<absl::StatusOr<Seals>> Transaction::MakeSeals(const outgoing::Message* message,
+                                                         std::string results, std::string arc) {
+  Seals seals;
+  const std::set<std::string> domains = onward_.domains();
+  for (const std::string& domain : domains) {
+    outgoing::SealFacts facts;
+    facts.domain = domain;
+    facts.authserv_id = services_->settings.authserv_id;
+    facts.authentication_results = results;
+    facts.arc = arc;
+    absl::StatusOr<std::string> fields = co_await services_->sender->Seal(
+        message, std::move(facts), outgoing::BodyInMemory(delivery_->message().body()), id_);
+    const std::string_view result = !fields.ok() ? "failed" : fields->empty() ? "none" : "sealed";
+    services_->metrics->seals.At({result}).Add();
+    if (!fields.ok()) co_return fields.status();
+    seals[domain] = *std::move(fields);
+  }
+  co_return seals;
+}
+
+base::Task<smtp::Reply> Transaction::SendOn(HeaderFacts facts, std::string arc) {
+  const absl::Duration begin = services_->clock->Monotonic();
+  outgoing::Message message = MakeOnwardMessage(facts);
+  absl::StatusOr<Seals> seals =
+      co_await MakeSeals(&message, facts.authentication_results, std::move(arc));
+  if (!seals.ok()) co_return Failure("seal", seals.status());
+  const absl::Status sent = co_await onward_.Send(
+      services_->sender, std::move(message), *std::move(seals), delivery_->message().body(), id_);
+  services_->metrics->send_on_seconds.Observe(
+      absl::ToDoubleSeconds(services_->clock->Monotonic() - begin));
+  if (!sent.ok()) co_return OnwardFailure(sent);
+  for (std::string_view way : ways_) services_->metrics->sent_on.At({way}).Add();
+  co_return MakeReply(ReplyKind::kAccepted);
+}
+
+smtp::Reply Transaction::OnwardFailure(const absl::Status& status) {
+  smtp::Reply reply = Failure("send-on", status);
+  switch (status.code()) {
+    // RFC 3463 §3.7: X.6.0 other or undefined media error. The next server would not take it.
+    case absl::StatusCode::kInvalidArgument:
+      return {554, "5.6.0", {"The message can not be sent on"}};
+    case absl::StatusCode::kOutOfRange:
+      return MakeReply(ReplyKind::kSizeExceeded, "More than the queue takes of one message");
+    case absl::StatusCode::kResourceExhausted: return MakeReply(ReplyKind::kInsufficientStorage);
+    default: return reply;
+  }
+}
+
+base::Task<smtp::Reply> Transaction::Deliver(HeaderFacts facts, bool junk) {
+  const absl::Duration begin = services_->clock->Monotonic();
+  std::string header = MakeStoredHeader(delivery_->message().header(), facts);
   absl::StatusOr<store::DeliveryResult> result =
       co_await delivery_->Commit(std::move(header), mail_.reverse_path, copies_, junk);
   services_->metrics->deliver_seconds.Observe(
       absl::ToDoubleSeconds(services_->clock->Monotonic() - begin));
   if (!result.ok()) co_return DeliveryFailure(result.status());
-  outcome_ = junk ? "junk" : "accepted";
   SendHints(*result);
-  co_await Notify(verdict.sender_confirmed);
   co_return MakeReply(ReplyKind::kAccepted);
 }
 
@@ -360,6 +537,7 @@ void Transaction::LogMessage(const smtp::Reply& reply, uint64_t size) const {
             {"from", mail_.reverse_path.ToString()},
             {"to", recipients_.front().ToString()},
             {"recipients", recipients_.size()},
+            {"sent_on", onward_.size()},
             {"bytes", size},
             {"outcome", outcome_},
             {"reason", reason_},

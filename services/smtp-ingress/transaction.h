@@ -3,10 +3,14 @@
 // Transaction: one mail transaction, from MAIL to the answer to its data: looks recipients up,
 // hands the message to auth-verifier and to the store as it comes, decides, delivers.
 //
+// What goes on to other servers is in the queue before the local copies are committed, and both
+// before the 250: what fails in between may come twice, and nothing is lost.
+//
 // Whatever fails of ours is 451 4.3.0 (554 5.6.0 for a message that the store can never take) with
 // nothing delivered, and the reason goes to the log.
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -19,6 +23,8 @@
 #include "libs/smtpd/memory.h"
 #include "libs/smtpd/transaction.h"
 #include "services/smtp-ingress/delivery.h"
+#include "services/smtp-ingress/lookup.h"
+#include "services/smtp-ingress/onward.h"
 #include "services/smtp-ingress/refusals.h"
 #include "services/smtp-ingress/services.h"
 #include "services/smtp-ingress/stored_header.h"
@@ -53,10 +59,27 @@ class Transaction : public smtpd::Transaction {
   smtp::Reply Failure(std::string_view at, const absl::Status& status);
   smtp::Reply DeliveryFailure(const absl::Status& status);
   // Logged, kept, and counted against the client's network, which may end the session.
-  smtp::Reply RefuseRecipient(const smtp::Address& address, smtp::Reply reply);
+  smtp::Reply CountRefusal(const smtp::Address& address, smtp::Reply reply);
+  smtp::Reply RefuseRecipient(const smtp::Address& address, smtp::Reply reply);  // with the id
   void GiveWay();
   base::Task<smtp::Reply> Finish(smtp::EndData end);
-  base::Task<smtp::Reply> Deliver(Verdict verdict, Decision decision);
+  base::Task<smtp::Reply> Accept(Verdict verdict, Decision decision);
+  // `arc`: Verdict's.
+  base::Task<smtp::Reply> SendOn(HeaderFacts facts, std::string arc);
+  outgoing::Message MakeOnwardMessage(HeaderFacts facts) const;
+  base::Task<absl::StatusOr<Seals>> MakeSeals(const outgoing::Message* message, std::string results,
+                                              std::string arc);
+  smtp::Reply OnwardFailure(const absl::Status& status);
+  base::Task<smtp::Reply> Deliver(HeaderFacts facts, bool junk);
+  base::Task<smtp::Reply> JudgeSenderDomain() const;
+  base::Task<smtp::Reply> AskNextHop(Found* found, smtp::Address address);
+  // What the look-up of a recipient leads to: the reply, and what is kept of it. `domain`: its own,
+  // in A-labels.
+  smtp::Reply TakeRecipient(const Found& found, const smtp::CheckRcpt& rcpt,
+                            const std::string& domain);
+  void AddOnward(const Found& found, const RecipientVerdict& verdict, const smtp::CheckRcpt& rcpt,
+                 const std::string& domain);
+  bool OneRecipientOnly() const;
   HeaderFacts MakeHeaderFacts(const Verdict& verdict, const Decision& decision) const;
   // For DMARC reports; without an evaluation when there is nothing to tell.
   JudgedMessage Judged(const Verdict& verdict, const Decision& decision) const;
@@ -77,6 +100,9 @@ class Transaction : public smtpd::Transaction {
   std::vector<dsn::Recipient> wishes_;     // of them those to tell the sender of (NOTIFY=SUCCESS)
   std::vector<Copy> copies_;               // one an account, at most store::kMaxTargets
   absl::flat_hash_set<int64_t> accounts_;  // of copies_
+  Onward onward_;                          // with copies_ at most store::kMaxTargets
+  std::vector<std::string_view> ways_;     // of onward_, for the metrics
+  std::optional<smtp::Reply> unknown_;     // what the only recipient is told after the data
   std::unique_ptr<VerifyCall> verify_;
   std::unique_ptr<MessageDelivery> delivery_;
   bool report_address_ = false;  // a recipient takes reports

@@ -54,6 +54,7 @@ Verdict FromProto(const pb::VerifyResponse& response) {
     const pb::ReportOutcome& report = response.report();
     verdict.report = report.stored() ? "stored" : "not stored: " + report.problem();
   }
+  verdict.arc = response.arc().SerializeAsString();
   if (response.has_evaluation()) verdict.evaluation = response.evaluation().SerializeAsString();
   return verdict;
 }

@@ -43,6 +43,8 @@ struct Verdict {
   bool sender_confirmed = false;
   // What reports tell of the message, for EvaluationSender: nobody else's business. "" for nothing.
   std::string evaluation;
+  // What was found of ARC, for outgoing::SealFacts: auth-verifier's own octets.
+  std::string arc;
   // With report_address: "stored", or why not.
   std::string report;
 };

@@ -8,8 +8,8 @@
 #include "libs/mime/header.h"
 #include "libs/mime/parser.h"
 #include "libs/obs/log.h"
+#include "libs/outgoing/envelope.h"
 #include "libs/smtp/trace.h"
-#include "libs/smtp/xtext.h"
 #include "libs/store/directory.h"
 
 namespace godwit::submission {
@@ -36,28 +36,6 @@ std::optional<smtp::Address> Normalize(smtp::Address address) {
 // The form of the store: unquoted.
 std::string Plain(const smtp::Address& address) {
   return address.local_part + "@" + address.domain;
-}
-
-outgoing::Recipient MakeRecipient(const smtp::Address& address,
-                                  const smtp::RcptParameters& parameters) {
-  outgoing::Recipient recipient;
-  recipient.address = address.ToString();
-  recipient.never = parameters.notify.never;
-  recipient.success = parameters.notify.success;
-  recipient.failure = parameters.notify.failure;
-  recipient.delay = parameters.notify.delay;
-  if (parameters.orcpt_type) {
-    // RFC 6533 §3: UTF-8 stands as it is.
-    const std::string& original = parameters.orcpt_address;
-    recipient.orcpt = *parameters.orcpt_type + ";" +
-                      (base::IsAscii(original) ? smtp::XtextEncode(original) : original);
-  }
-  return recipient;
-}
-
-outgoing::Return MakeReturn(std::optional<smtp::DsnReturn> ret) {
-  if (!ret) return outgoing::Return::kUnspecified;
-  return *ret == smtp::DsnReturn::kFull ? outgoing::Return::kFull : outgoing::Return::kHeaders;
 }
 
 }  // namespace
@@ -169,7 +147,7 @@ base::Task<smtp::Reply> Transaction::AddRecipient(smtp::CheckRcpt rcpt) {
   services_->metrics->recipients.At({smtpd::ResultOf(reply)}).Add();
   if (!reply.positive()) co_return Answer(std::move(reply));
   // Once is enough: the first one's parameters count.
-  outgoing::Recipient recipient = MakeRecipient(*normal, rcpt.parameters);
+  outgoing::Recipient recipient = outgoing::MakeRecipient(*normal, rcpt.parameters);
   const bool again =
       std::any_of(recipients_.begin(), recipients_.end(),
                   [&](const outgoing::Recipient& r) { return r.address == recipient.address; });
@@ -290,7 +268,7 @@ outgoing::Message Transaction::MakeMessage(std::string_view header, std::string_
   message.from_address = facts.from;
   message.reverse_path = reverse_path_;
   message.recipients = recipients_;
-  message.ret = MakeReturn(parameters.ret);
+  message.ret = outgoing::MakeReturn(parameters.ret);
   message.envid = parameters.envid.value_or("");
   message.smtputf8 = parameters.smtputf8 && NeedsSmtpUtf8(body, facts);
   message.body_8bit = !facts.ascii || !base::IsAscii(body);

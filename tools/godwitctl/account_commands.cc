@@ -1,4 +1,4 @@
-// godwitctl account|address|admin ...: people, where their mail goes, and who may administer.
+// godwitctl account|admin ...: people, and who may administer.
 
 #include <algorithm>
 #include <boost/json/array.hpp>
@@ -197,32 +197,6 @@ absl::StatusOr<Report> QuotaCommand(db::Connection& connection, const Invocation
   return Report::Done("The quota of " + in.argument("ADDRESS") + " is set.");
 }
 
-absl::StatusOr<Report> AddAddressCommand(db::Connection& connection, const Invocation& in) {
-  GODWIT_ASSIGN_OR_RETURN(const auto account,
-                          store::FindAccount(connection, in.argument("ACCOUNT")));
-  GODWIT_RETURN_IF_ERROR(store::AddAddress(connection, in.argument("ADDRESS"), account, Now()));
-  return Report::Done("Mail for " + in.argument("ADDRESS") + " goes to " + in.argument("ACCOUNT") +
-                      ".");
-}
-
-absl::StatusOr<Report> RemoveAddressCommand(db::Connection& connection, const Invocation& in) {
-  GODWIT_RETURN_IF_ERROR(store::RemoveAddress(connection, in.argument("ADDRESS")));
-  return Report::Done("Address " + in.argument("ADDRESS") + " is removed.");
-}
-
-absl::StatusOr<Report> ListAddressesCommand(db::Connection& connection, const Invocation& in) {
-  GODWIT_ASSIGN_OR_RETURN(const auto addresses,
-                          store::ListAddresses(connection, in.flag("domain").value_or("")));
-  Table table({"ADDRESS", "ACCOUNT"});
-  boost::json::array json;
-  for (const store::Address& address : addresses) {
-    const std::string id = std::to_string(store::ToInt(address.account));
-    table.Add({address.address, id});
-    json.push_back(boost::json::object{{"address", address.address}, {"account", id}});
-  }
-  return Report(table.ToString(), std::move(json));
-}
-
 absl::StatusOr<Report> AddAdmin(db::Connection& connection, const Invocation& in) {
   const std::string& address = in.argument("ADDRESS");
   const ChosenPassword password = ChoosePassword(in);
@@ -266,7 +240,6 @@ auto With() {
 
 std::vector<Command> AccountCommands() {
   const Flag quota = {"quota", "SIZE", "such as 5GiB; without it there is no bound"};
-  const Flag domain = {"domain", "DOMAIN", "of this domain only"};
   return {
       {"account add",
        {"ADDRESS"},
@@ -301,17 +274,6 @@ std::vector<Command> AccountCommands() {
        {},
        "Takes the mail for <postmaster> and for domains without a postmaster of their own.",
        WithDatabase(PostmasterCommand)},
-      {"address add",
-       {"ADDRESS", "ACCOUNT"},
-       {},
-       "Gives an account one more address.",
-       WithDatabase(AddAddressCommand)},
-      {"address remove",
-       {"ADDRESS"},
-       {},
-       "Takes an address away.",
-       WithDatabase(RemoveAddressCommand)},
-      {"address list", {}, {domain}, "Lists addresses.", WithDatabase(ListAddressesCommand)},
       {"admin add",
        {"ADDRESS"},
        {kPasswordStdin},

@@ -9,7 +9,8 @@
 namespace godwit::ctl {
 
 std::vector<Command> DomainCommands();
-std::vector<Command> AccountCommands();  // account, address and admin
+std::vector<Command> AccountCommands();  // account and admin
+std::vector<Command> AddressCommands();  // address and srs
 std::vector<Command> AliasCommands();
 std::vector<Command> StoreCommands();
 std::vector<Command> QueueCommands();

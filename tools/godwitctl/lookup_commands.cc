@@ -100,6 +100,7 @@ std::string_view KindName(store::RecipientKind kind) {
     case store::RecipientKind::kUnknownUser: return "unknown-user";
     case store::RecipientKind::kAccount: return "account";
     case store::RecipientKind::kAlias: return "alias";
+    case store::RecipientKind::kRelay: return "relay";
   }
   return "";
 }
@@ -107,10 +108,13 @@ std::string_view KindName(store::RecipientKind kind) {
 absl::StatusOr<Report> LookupRecipient(db::Connection& connection, const Invocation& in) {
   GODWIT_ASSIGN_OR_RETURN(const auto parts, store::SplitAddress(in.argument("ADDRESS")));
   GODWIT_ASSIGN_OR_RETURN(const auto found,
-                          store::LookupRecipient(connection, parts.local_part, parts.domain));
+                          store::LookupRecipient(connection, parts.local_part.kept, parts.domain));
   std::string text = in.argument("ADDRESS") + ": " + std::string(KindName(found.kind)) +
                      (found.by_tag ? ", without its tag" : "") +
-                     (found.by_catch_all ? ", by the domain's catch-all" : "") + "\n";
+                     (found.by_catch_all ? ", by the domain's catch-all" : "") +
+                     (found.refusal.empty() ? "" : ", answered " + found.refusal) +
+                     (found.senders.empty() ? "" : ", from " + base::Join(found.senders, ", ")) +
+                     "\n";
   boost::json::array local;
   for (const auto& recipient : found.local) {
     text += "  " + recipient.address + (recipient.disabled ? " (disabled)" : "") + "\n";
@@ -122,13 +126,14 @@ absl::StatusOr<Report> LookupRecipient(db::Connection& connection, const Invocat
                             {"quota_bytes", recipient.quota_bytes}});
   }
   boost::json::array external;
-  for (const std::string& address : found.external) {
-    text += "  " + address + " (forwarded)\n";
-    external.emplace_back(address);
+  for (const smtp::Address& address : found.external) {
+    text += "  " + address.ToString() + " (forwarded)\n";
+    external.emplace_back(address.ToString());
   }
   return Report(text, boost::json::object{{"kind", KindName(found.kind)},
                                           {"local", std::move(local)},
                                           {"external", std::move(external)},
+                                          {"refusal", found.refusal},
                                           {"by_tag", found.by_tag},
                                           {"by_catch_all", found.by_catch_all}});
 }

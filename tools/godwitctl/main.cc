@@ -11,10 +11,10 @@ int main(int argc, char** argv) {
   namespace ctl = godwit::ctl;
   std::vector<ctl::Command> all;
   for (auto* family :
-       {ctl::DomainCommands, ctl::AccountCommands, ctl::AliasCommands, ctl::StoreCommands,
-        ctl::QueueCommands, ctl::SessionCommands, ctl::DkimCommands, ctl::DmarcCommands,
-        ctl::SignCommands, ctl::VerifyCommands, ctl::LookupCommands, ctl::CertificateCommands,
-        ctl::DaemonCommands}) {
+       {ctl::DomainCommands, ctl::AccountCommands, ctl::AddressCommands, ctl::AliasCommands,
+        ctl::StoreCommands, ctl::QueueCommands, ctl::SessionCommands, ctl::DkimCommands,
+        ctl::DmarcCommands, ctl::SignCommands, ctl::VerifyCommands, ctl::LookupCommands,
+        ctl::CertificateCommands, ctl::DaemonCommands}) {
     auto commands = family();
     std::move(commands.begin(), commands.end(), std::back_inserter(all));
   }
