@@ -197,7 +197,9 @@ TEST_CASE_METHOD(QueueFixture, "Where no host takes it now it is put off once",
   Start(first.port(), "retry: {first: 1h}\n");
   policy.Answer("x.example", ScriptedPolicy::Hosts({"mx1.x.example", "mx2.x.example"}));
   Must(Enqueue({}));
-  CHECK(WaitFor("SELECT last_reply FROM queue_recipients", "451 4.3.0 Second"));
+  // Without the id that our server puts behind it.
+  CHECK(
+      WaitFor("SELECT split_part(last_reply, ' [', 1) FROM queue_recipients", "451 4.3.0 Second"));
 }
 
 // RFC 8689 §4.2.1: each host of the list, before the message fails.

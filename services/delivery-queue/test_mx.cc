@@ -74,6 +74,7 @@ TestMx::TestMx(Options options)
   front.sessions = &sessions_;
   front.connections = &accepted_;
   front.handshakes = &handshakes_;
+  front.cuts = &cuts_;
   front_ = std::make_unique<smtpd::Front>(&reactors_, std::move(front));
   net::ListenOptions listen;
   listen.endpoint = *net::Endpoint::Parse(options.host + ":" + std::to_string(options.port));

@@ -66,6 +66,12 @@ class TestMx {
       "godwit_test_mx_connections_total", "Connections.", {{"result", {"accepted", "refused"}}}};
   obs::CounterFamily handshakes_{
       "godwit_test_mx_handshakes_total", "Handshakes.", {{"result", {"ok", "failed"}}}};
+  obs::CounterFamily cuts_{
+      "godwit_test_mx_sessions_cut_total",
+      "Sessions that it ended.",
+      {{"reason",
+        {"errors", "refused-recipients", "transactions", "idle-commands", "protocol",
+         "command-time", "data-silence", "data-time", "session-time"}}}};
   net::ReactorPool reactors_;
   std::unique_ptr<smtpd::Front> front_;
   mutable std::mutex mutex_;

@@ -209,7 +209,7 @@ TEST_CASE_METHOD(LimitsFixture, "Every refusal is found by its id", "[smtp-ingre
     dmarc->set_disposition(pb::DmarcResult::DISPOSITION_REJECT);
     verifier.response.set_authentication_results("mx.y.example;\r\n\tdmarc=fail");
     const std::string reply = client->SendMessage("s@x.example", {"alice@y.example"}, kText);
-    CHECK(reply == "550 5.7.1 Message rejected per DMARC policy for x.example");
+    CHECK(reply == "550 5.7.26 Message rejected per DMARC policy for x.example");
     const std::string id = client->last_id();
     const store::RefusedSession row = Find(id)[0];
     CHECK(row.id() == id);
