@@ -60,6 +60,9 @@ class Forward(harness.SuiteCase):
         self.assertIsNone(message["Delivered-To"])
         self.assertTrue(message["Received"])
         self.assertTrue(message["Authentication-Results"])
+        # RFC 8617: sealed by the domain it came to.
+        self.assertIn("d=godwit.test;", "".join(message["ARC-Seal"].split()))
+        self.assertTrue(message["ARC-Authentication-Results"])
         self.assertNotIn(b"\n", text.replace(b"\r\n", b""))
         self.assertNotIn(b"\r", text.replace(b"\r\n", b""))
         # The member who is here has it as every other message.
