@@ -613,12 +613,13 @@ base::Task<absl::Status> SignWhileVerifying(World* world, int held) {
   std::vector<std::unique_ptr<Stream>> streams;
   pb::VerifyRequest envelope;
   envelope.mutable_envelope()->set_client_ip("\x7f\0\0\1", 4);
-  for (int i = 0; i < held; ++i) {
-    streams.push_back(Stream::Open(world->StubOf("smtp-ingress"), &AsyncVerifier::Verify, {}));
-    (void)co_await streams.back()->Write(envelope);
-  }
-  // The held calls have reached the service when one more is refused.
+  // The held calls have reached the service when one more is refused; until then that one may have
+  // taken the place of one of them.
   for (bool full = false; !full;) {
+    do {
+      streams.push_back(Stream::Open(world->StubOf("smtp-ingress"), &AsyncVerifier::Verify, {}));
+      (void)co_await streams.back()->Write(envelope);
+    } while (std::ssize(streams) < held);
     auto more = co_await SendToVerify(world->StubOf("smtp-ingress"), kMessage);
     full = more.status().code() == Code::kResourceExhausted;
   }
