@@ -306,7 +306,7 @@ TEST_CASE("RFC 9990: what became of a verified message is counted",
                   "FROM dmarc_rows") == "a.example reject 0 3");
   CHECK(world.Ask("SELECT wanted FROM dmarc_periods") == "f");
 
-  CHECK(world.Record(request, "submission").status().code() == Code::kPermissionDenied);
+  CHECK(world.Record(request, "submission").status().code() == Code::kUnauthenticated);
   pb::RecordRequest wrong;
   wrong.add_messages();
   CHECK(world.Record(wrong).status().code() == Code::kInvalidArgument);
@@ -452,8 +452,8 @@ TEST_CASE("RFC 8617 §4.1.3: only our domains seal, with RSA", "[auth-verifier][
   CHECK(code("") == Code::kInvalidArgument);
   world.AddKey("a.example", "rsa", dkim::KeyType::kRsa);
   CHECK(code("a.example") == Code::kOk);
-  CHECK(code("a.example", "submission") == Code::kPermissionDenied);
-  CHECK(code("a.example", "webmail-api") == Code::kPermissionDenied);
+  CHECK(code("a.example", "submission") == Code::kUnauthenticated);
+  CHECK(code("a.example", "webmail-api") == Code::kUnauthenticated);
 }
 
 TEST_CASE("Each RPC is open to its callers only", "[auth-verifier][integration]") {
