@@ -211,6 +211,7 @@ base::Task<ReportSender::Outcome> ReportSender::SendTo(dmarc::Destination to,
   message.recipients.push_back({.address = to.address, .never = true});
   message.idempotency_key = IdempotencyKey(*period, to.address);
   message.header = *signature + written.header;
+  message.body_size = written.body.size();
   const Outcome outcome = co_await Enqueue(std::move(message), std::move(written.body));
   if (outcome != Outcome::kSent) co_return outcome;
   // Lost, this makes a second try, which the queue knows by its key.

@@ -61,6 +61,8 @@ class TestQueue : public outgoing::Sender {
       if (piece.empty()) break;
       taken.text += piece;
     }
+    // delivery-queue refuses another size than was announced.
+    CHECK(message->body_size + message->header.size() == taken.text.size());
     by_key.try_emplace(message->idempotency_key, std::move(taken));
     if (!after.ok()) co_return after;
     co_return 1;

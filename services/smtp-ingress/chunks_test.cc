@@ -61,7 +61,7 @@ TEST_CASE_METHOD(IngressFixture,
   SmtpClient client = Connect();
   client.Reply();
   std::string octets;
-  for (int i = 0; octets.size() < 1'200'000; ++i) octets += static_cast<char>(i * i / 7);
+  for (int64_t i = 0; octets.size() < 1'200'000; ++i) octets += static_cast<char>(i * i / 7);
   const std::string front =
       "Content-Type: multipart/mixed; boundary=b\r\nContent-Transfer-Encoding: binary\r\n\r\n"
       "--b\r\nContent-Type: text/plain\r\n\r\nhello\r\n--b\r\n"

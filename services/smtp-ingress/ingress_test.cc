@@ -390,6 +390,7 @@ TEST_CASE_METHOD(IngressFixture, "RFC 9990 §3.1: what became of a message is to
   FailDmarc(&verifier, pb::DmarcResult::DISPOSITION_QUARANTINE);
   CHECK(client.SendMessage("s@x.example", {"alice@y.example"}, kText) == kAccepted);
   verifier.response.mutable_dmarc()->set_result(pb::RESULT_TEMPERROR);
+  verifier.response.mutable_dmarc()->set_worst_disposition(pb::DmarcResult::DISPOSITION_REJECT);
   CHECK(client.SendMessage("s@x.example", {"alice@y.example"}, kText).substr(0, 3) == "451");
   verifier.response.clear_evaluation();
   verifier.response.mutable_dmarc()->set_result(pb::RESULT_PASS);

@@ -16,6 +16,7 @@ import email.utils
 import imaplib
 import json
 import os
+import random
 import secrets
 import shutil
 import smtplib
@@ -31,6 +32,7 @@ ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)
 sys.path.insert(0, os.path.join(ROOT, "tools", "suite"))
 
 import configs  # noqa: E402
+import ports  # noqa: E402
 import zone  # noqa: E402
 from cluster import Cluster  # noqa: E402
 
@@ -46,9 +48,10 @@ def godwitctl(*argv, text=None, conninfo=None, check=True):
 
 
 def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    """Not one of those that localserve or outgoing connections get: they may take it before ours listens."""
+    while not ports.is_free(port := random.randrange(10000, 20000)):
+        pass
+    return port
 
 
 def split(address):

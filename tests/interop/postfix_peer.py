@@ -9,6 +9,7 @@
 """
 
 import os
+import random
 import socket
 import subprocess
 import time
@@ -24,14 +25,24 @@ maillog_file = /var/log/postfix.log
 """
 
 
+def _free_port():
+    """Not one of those that localserve or outgoing connections get: they may take it before ours listens."""
+    while True:
+        port = random.randrange(10000, 20000)
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+        return port
+
+
 class Postfix:
     def __init__(self, root, folder, settings, services=()):
         self.peers = os.path.join(root, "tools", "peers")
         self.folder = folder
         self.process = None
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = probe.getsockname()[1]
+        self.port = _free_port()
         self.run("true")  # makes the private /etc and /var
         with open(self.path("etc/postfix/main.cf"), "a", encoding="utf-8") as config:
             config.write(BASE + "\n".join(settings) + "\n")

@@ -10,6 +10,7 @@
 """
 
 import os
+import random
 import re
 import socket
 import subprocess
@@ -20,9 +21,16 @@ HEAD = "$ORIGIN {0}.\n$TTL 300\n@ SOA ns.{0}. post.{0}. 1 3600 600 86400 60\n@ N
 
 
 def _free_port():
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    """Not one of those that localserve or outgoing connections get: they may take it before ours listens."""
+    while True:
+        port = random.randrange(10000, 20000)
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp, socket.socket() as tcp:
+            try:
+                udp.bind(("127.0.0.1", port))
+                tcp.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+        return port
 
 
 class SignedZone:
