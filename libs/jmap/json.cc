@@ -50,7 +50,7 @@ class NameCounter {
   bool on_int64(int64_t, Text, Error&) { return true; }
   bool on_uint64(uint64_t, Text, Error&) { return true; }
   bool on_double(double number, Text, Error&) {
-    infinite = infinite || std::isinf(number);
+    infinite = infinite || !std::isfinite(number);  // 0e400 is NaN
     return true;
   }
   bool on_bool(bool, Error&) { return true; }

@@ -38,6 +38,7 @@ TEST_CASE("JSON is I-JSON (RFC 7493)", "[jmap][unit]") {
                                         {R"("\ud83d")", false},
                                         {"[1e300]", true},
                                         {"[-1e999]", false},
+                                        {"[0e400]", false},
                                         {"\"\xff\"", false},
                                         {"\xef\xbb\xbf{}", false}}));
   CAPTURE(row.text);
