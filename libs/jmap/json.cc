@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <boost/json/basic_parser_impl.hpp>
 #include <boost/json/src.hpp>
+#include <cmath>
 #include <limits>
 
 #include "absl/strings/str_format.h"
@@ -48,7 +49,10 @@ class NameCounter {
   bool on_number_part(Text, Error&) { return true; }
   bool on_int64(int64_t, Text, Error&) { return true; }
   bool on_uint64(uint64_t, Text, Error&) { return true; }
-  bool on_double(double, Text, Error&) { return true; }
+  bool on_double(double number, Text, Error&) {
+    infinite = infinite || !std::isfinite(number);  // 0e400 is NaN
+    return true;
+  }
   bool on_bool(bool, Error&) { return true; }
   bool on_null(Error&) { return true; }
   bool on_comment_part(Text, Error&) { return true; }
@@ -56,6 +60,7 @@ class NameCounter {
 
   size_t names = 0;
   size_t values = 0;
+  bool infinite = false;
 };
 
 bool TakeOctets(size_t size, size_t* left) {
@@ -115,6 +120,8 @@ absl::StatusOr<json::value> ParseJson(std::string_view text) {
   if (error) return base::InvalidArgument("JSON: " + error.message());
   if (counter.handler().values > kMaxValues)
     return base::ResourceExhausted("JSON: too many values");
+  // RFC 7493 §2.2. What is infinite here could not be written again.
+  if (counter.handler().infinite) return base::InvalidArgument("JSON: a number is too large");
   json::value value = json::parse(json::string_view(text.data(), text.size()), error, {}, options);
   if (error) return base::InvalidArgument("JSON: " + error.message());
   if (counter.handler().names != CountNames(value)) {

@@ -36,6 +36,9 @@ TEST_CASE("JSON is I-JSON (RFC 7493)", "[jmap][unit]") {
                                         {R"({"a":1,"a":2})", false},
                                         {R"({"x":[{"a":1,"a":1}]})", false},
                                         {R"("\ud83d")", false},
+                                        {"[1e300]", true},
+                                        {"[-1e999]", false},
+                                        {"[0e400]", false},
                                         {"\"\xff\"", false},
                                         {"\xef\xbb\xbf{}", false}}));
   CAPTURE(row.text);

@@ -126,8 +126,13 @@ TEST_CASE_METHOD(Fixture, "A report that came is kept once, for a while", "[stor
   report.ends = now;
   report.received = now;
   report.messages = 7;
-  report.rows = {{.source_ip = "1234", .messages = 1, .disposition = "none"},
-                 {.source_ip = "5678", .messages = 6, .dkim = "pass"}};
+  report.rows.resize(2);
+  report.rows[0].source_ip = "1234";
+  report.rows[0].messages = 1;
+  report.rows[0].disposition = "none";
+  report.rows[1].source_ip = "5678";
+  report.rows[1].messages = 6;
+  report.rows[1].dkim = "pass";
   CHECK(Must(StoreReceivedReport(*c, report, 2)) == ReportStored::kNew);
   CHECK(Must(StoreReceivedReport(*c, report, 2)) == ReportStored::kDuplicate);
   report.report_id = "id2";

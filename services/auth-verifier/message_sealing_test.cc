@@ -23,8 +23,10 @@ const dkim::SigningKey& Key() {
 
 arc::Result Verify(std::string_view text) {
   testing::FakeZone zone;
-  zone.Override({"s1._domainkey.a.example", base::DnsType::kTxt},
-                {.outcome = base::DnsOutcome::kOk, .texts = {Key().key.PublicRecord()}});
+  base::DnsAnswer published;
+  published.outcome = base::DnsOutcome::kOk;
+  published.texts = {Key().key.PublicRecord()};
+  zone.Override({"s1._domainkey.a.example", base::DnsType::kTxt}, published);
   arc::ChainChecker chain({}, kNow);
   dkim::MessageStream message(64 * 1024, [&](const auto& h, auto& b) { chain.OnHeader(h, b); });
   message.Feed(text);

@@ -237,9 +237,9 @@ TEST_CASE_METHOD(IngressFixture, "A host that takes no mail says 521 (RFC 7504 Â
   SmtpClient client = Connect();
   CHECK(client.Reply() == "521 5.3.2 This host does not accept mail");
   CHECK(client.Reply() == "(closed)");
-  SmtpClient queue(internal_endpoint());
-  REQUIRE(queue.StartTls(ClientTls("delivery-queue"), "smtp-ingress"));
-  CHECK(queue.Reply() == "220 mx.y.example ESMTP Godwit");
+  SmtpClient internal(internal_endpoint());
+  REQUIRE(internal.StartTls(ClientTls("delivery-queue"), "smtp-ingress"));
+  CHECK(internal.Reply() == "220 mx.y.example ESMTP Godwit");
 }
 
 }  // namespace

@@ -454,9 +454,9 @@ TEST_CASE_METHOD(IngressFixture, "More sessions than allowed are told 421",
   CHECK(second.Reply() == "421 4.7.0 Too many connections, try again later");
   CHECK(second.Reply() == "(closed)");
   // Who fills the public port does not keep our own mail out.
-  SmtpClient queue(internal_endpoint());
-  REQUIRE(queue.StartTls(ClientTls("delivery-queue"), "smtp-ingress"));
-  CHECK(queue.Reply() == "220 mx.y.example ESMTP Godwit");
+  SmtpClient internal(internal_endpoint());
+  REQUIRE(internal.StartTls(ClientTls("delivery-queue"), "smtp-ingress"));
+  CHECK(internal.Reply() == "220 mx.y.example ESMTP Godwit");
 }
 
 TEST_CASE_METHOD(IngressFixture, "A silent client is told 421 and cut",
@@ -564,10 +564,10 @@ TEST_CASE_METHOD(IngressFixture, "Full memory defers messages with 452",
     absl::SleepFor(absl::Milliseconds(200));
   }
   CHECK(reply == "452 4.3.1 Insufficient storage, try again later");
-  SmtpClient queue(internal_endpoint());
-  REQUIRE(queue.StartTls(ClientTls("delivery-queue"), "smtp-ingress"));
-  queue.Reply();
-  CHECK(queue.SendMessage("", {"alice@y.example"}, kText, " XORIGIN=dsn") == kAccepted);
+  SmtpClient internal(internal_endpoint());
+  REQUIRE(internal.StartTls(ClientTls("delivery-queue"), "smtp-ingress"));
+  internal.Reply();
+  CHECK(internal.SendMessage("", {"alice@y.example"}, kText, " XORIGIN=dsn") == kAccepted);
 }
 
 // The bound was looked at before DATA's 354 only: whoever had that could fill the memory.

@@ -448,8 +448,8 @@ TEST_CASE_METHOD(SubmissionFixture, "One account does not fill the memory of all
   CHECK(reply == "452 4.3.1 Insufficient storage, try again later");
   CHECK(clients.size() >= 4);
   CHECK(clients.size() <= 30);
-  auto bob = LogIn("bob@y.example");
-  CHECK(bob->SendMessage("bob@y.example", {"c@x.example"}, "From: bob@y.example\r\n\r\n")
+  auto other = LogIn("bob@y.example");
+  CHECK(other->SendMessage("bob@y.example", {"c@x.example"}, "From: bob@y.example\r\n\r\n")
             .substr(0, 3) == "250");
 }
 

@@ -67,7 +67,9 @@ TEST_CASE_METHOD(Fixture, "Reports that came are listed and shown", "[godwitctl]
   report.domain = "b.example";
   report.received = absl::Now();
   report.begins = report.ends = report.received;
-  report.rows = {{.source_ip = "1234", .messages = 2}};
+  report.rows.resize(1);
+  report.rows[0].source_ip = "1234";
+  report.rows[0].messages = 2;
   REQUIRE(store::StoreReceivedReport(*connection, report, 10).ok());
   CHECK(Run({"dmarc", "reports"}) == 0);
   CHECK(Run({"dmarc", "reports", "--domain", "b.example", "--json"}) == 0);
