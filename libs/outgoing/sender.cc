@@ -48,19 +48,17 @@ base::Task<absl::StatusOr<Reply>> Converse(rpc::ClientStream<Request, Reply>* st
   Request request = std::move(first);
   bool late = false;
   for (;;) {
-    rpc::StepDeadline timer(stream, deadline);
-    absl::Status sent = co_await stream->Write(std::move(request));
-    late = timer.fired();
-    if (!sent.ok()) break;  // Finish() has the reason
-    timer.Disarm();
     absl::StatusOr<std::string> piece = co_await body->Next();
     if (!piece.ok()) co_return piece.status();
     if (piece->empty()) break;
-    request = Request();
+    rpc::StepDeadline timer(stream, deadline);
+    absl::Status sent = co_await stream->Write(std::exchange(request, Request()));
+    late = timer.fired();
+    if (!sent.ok()) break;  // Finish() has the reason
     set_body(&request, *std::move(piece));
   }
   rpc::StepDeadline timer(stream, deadline);
-  absl::StatusOr<Reply> reply = co_await stream->Finish();
+  absl::StatusOr<Reply> reply = co_await stream->Finish(std::move(request));
   // What our own timer cancelled was not given up by anybody.
   const bool ours = (late || timer.fired()) && absl::IsCancelled(reply.status());
   if (ours) co_return base::DeadlineExceeded("no answer in time");

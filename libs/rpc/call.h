@@ -9,7 +9,7 @@
 //   auto stream = rpc::ClientStream<VerifyRequest, VerifyReply>::Open(
 //       stub_.get(), &AuthVerifier::StubInterface::async_interface::Verify, {...});
 //   absl::Status sent = co_await stream->Write(chunk);     // resumes when the next may be written
-//   absl::StatusOr<VerifyReply> reply = co_await stream->Finish();
+//   absl::StatusOr<VerifyReply> reply = co_await stream->Finish(last_chunk);
 //
 //   auto stream = rpc::ResponseStream<WatchReply>::Open(
 //       stub_.get(), &Certificates::StubInterface::async_interface::Watch, request, {...});
@@ -97,23 +97,26 @@ class ClientStream {
   ClientStream(const ClientStream&) = delete;
   ClientStream& operator=(const ClientStream&) = delete;
 
-  // Resumes when gRPC has taken the request: its flow control is our backpressure. An error says
-  // only that the stream is broken (Unavailable); Finish() has the reason.
+  // Resumes when gRPC has taken the request before this one: its flow control is our backpressure,
+  // and a request or two never wait. An error says only that the stream is broken (Unavailable);
+  // Finish() has the reason.
   base::Task<absl::Status> Write(Request request) {
-    reactor_->request = std::move(request);
-    reactor_->written = base::Completion<bool>();
-    base::Completion<bool> written = reactor_->written;
-    reactor_->StartWrite(&reactor_->request);
-    const bool ok = co_await written;
+    const bool ok = co_await Taken();
     if (!ok) co_return base::Unavailable("the stream is closed");
+    Send(std::move(request), grpc::WriteOptions());
     co_return absl::OkStatus();
   }
 
-  // No more requests; the reply or the status. Once.
-  base::Task<absl::StatusOr<Reply>> Finish() {
+  // No more requests but `last`, if there is one; the reply or the status. Once.
+  base::Task<absl::StatusOr<Reply>> Finish(std::optional<Request> last = std::nullopt) {
+    const bool ok = co_await Taken();
     finished_ = true;
     std::shared_ptr<Reactor> reactor = reactor_;
-    reactor->StartWritesDone();
+    if (last && ok) {
+      Send(*std::move(last), grpc::WriteOptions().set_last_message());
+    } else {
+      reactor->StartWritesDone();
+    }
     reactor->RemoveHold();
     grpc::Status status = co_await reactor->done;
     if (!status.ok()) co_return FromGrpc(status);
@@ -140,7 +143,25 @@ class ClientStream {
 
   ClientStream() : reactor_(std::make_shared<Reactor>()) {}
 
+  // Whether gRPC took the last request, as soon as that is known.
+  base::Task<bool> Taken() {
+    if (!writing_) co_return true;
+    writing_ = false;
+    const bool ok = co_await reactor_->written;
+    broken_ = broken_ || !ok;
+    co_return !broken_;
+  }
+
+  void Send(Request request, grpc::WriteOptions options) {
+    reactor_->request = std::move(request);
+    reactor_->written = base::Completion<bool>();
+    writing_ = true;
+    reactor_->StartWrite(&reactor_->request, options);
+  }
+
   std::shared_ptr<Reactor> reactor_;
+  bool writing_ = false;  // nobody has waited for the last request yet
+  bool broken_ = false;
   bool finished_ = false;
 };
 

@@ -154,13 +154,15 @@ SayRequest Text(const std::string& text, absl::StatusCode fail_with = absl::Stat
 
 base::Task<absl::StatusOr<SayReply>> SendAll(Echo::Stub* stub, int count, int fail_at) {
   auto stream = ClientStream<SayRequest, SayReply>::Open(stub, &AsyncEcho::Collect, {});
+  std::optional<SayRequest> last;
   for (int i = 0; i < count; ++i) {
-    SayRequest request =
-        Text("x", i == fail_at ? absl::StatusCode::kOutOfRange : absl::StatusCode::kOk);
-    absl::Status sent = co_await stream->Write(request);
-    if (!sent.ok()) break;
+    if (last) {
+      absl::Status sent = co_await stream->Write(*std::move(last));
+      if (!sent.ok()) break;
+    }
+    last = Text("x", i == fail_at ? absl::StatusCode::kOutOfRange : absl::StatusCode::kOk);
   }
-  co_return co_await stream->Finish();
+  co_return co_await stream->Finish(std::move(last));
 }
 
 base::Task<absl::Status> SendUntilCut(Echo::Stub* stub, absl::Duration patience) {
@@ -178,6 +180,7 @@ base::Task<absl::Status> SendUntilCut(Echo::Stub* stub, absl::Duration patience)
 base::Task<bool> SendAndLeave(Echo::Stub* stub) {
   auto stream = ClientStream<SayRequest, SayReply>::Open(stub, &AsyncEcho::Collect, {});
   absl::Status sent = co_await stream->Write(Text("x"));
+  if (sent.ok()) sent = co_await stream->Write(Text("x"));  // the first is on its way
   co_return sent.ok();
 }
 

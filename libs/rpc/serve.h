@@ -67,15 +67,17 @@ grpc::ServerUnaryReactor* ServeUnary(grpc::CallbackServerContext* context, base:
 template <typename Request>
 class RequestReader : public grpc::ServerReadReactor<Request> {
  public:
-  // The next request; nothing when the client has sent its last one or is gone. The next is read
-  // from the network only when asked for: that is the backpressure.
+  // The next request; nothing when the client has sent its last one or is gone. While the handler
+  // works on one, the next is read from the network and no more: that is the backpressure.
   base::Task<std::optional<Request>> Next() {
-    read_ = base::Completion<bool>();
+    if (!reading_) Read();
     base::Completion<bool> read = read_;
-    this->StartRead(&request_);
     const bool ok = co_await read;
+    reading_ = false;
     if (!ok) co_return std::nullopt;
-    co_return std::move(request_);
+    Request request = std::move(request_);
+    Read();
+    co_return request;
   }
   // True when the client is gone or the deadline is over: the reply will not be seen.
   bool cancelled() const { return context_->IsCancelled(); }
@@ -86,9 +88,17 @@ class RequestReader : public grpc::ServerReadReactor<Request> {
   void OnDone() override { delete this; }
 
  private:
+  void Read() {
+    reading_ = true;
+    request_.Clear();
+    read_ = base::Completion<bool>();
+    this->StartRead(&request_);
+  }
+
   grpc::CallbackServerContext* context_;
   Request request_;
   base::Completion<bool> read_;
+  bool reading_ = false;
 };
 
 // The responses of a server stream. Belongs to one executor; one Write at a time.

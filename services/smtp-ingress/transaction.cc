@@ -311,10 +311,16 @@ void Transaction::Append(std::string_view bytes) {
   if (services_->memory->Over()) GiveWay();
 }
 
+// What has gathered; it is counted until it is sent.
+base::Task<std::string> Transaction::FeedPending() {
+  std::string bytes = std::exchange(pending_, {});
+  if (!bytes.empty() && store_status_.ok()) store_status_ = co_await delivery_->Feed(bytes);
+  co_return bytes;
+}
+
 base::Task<void> Transaction::Flush() {
   if (pending_.empty()) co_return;
-  std::string bytes = std::exchange(pending_, {});  // counted until it is sent
-  if (store_status_.ok()) store_status_ = co_await delivery_->Feed(bytes);
+  std::string bytes = co_await FeedPending();
   (void)co_await verify_->Send(std::move(bytes));
   pending_memory_.Set(0);
   if (services_->memory->Over()) GiveWay();
@@ -356,8 +362,8 @@ base::Task<smtp::Reply> Transaction::Finish(smtp::EndData end) {
     reason_ = "recipient";
     co_return CountRefusal(recipients_.front(), *unknown_);
   }
-  co_await Flush();
   if (gave_way_) co_return MakeReply(ReplyKind::kInsufficientStorage);
+  std::string rest = co_await FeedPending();
   if (store_status_.ok()) store_status_ = co_await delivery_->End();
   if (auto refused = delivery_->refused()) {
     reason_ = "message";
@@ -372,7 +378,7 @@ base::Task<smtp::Reply> Transaction::Finish(smtp::EndData end) {
     co_return MakeReply(ReplyKind::kRoutingLoop);
   }
   const absl::Duration begin = services_->clock->Monotonic();
-  absl::StatusOr<Verdict> verdict = co_await verify_->Finish();
+  absl::StatusOr<Verdict> verdict = co_await verify_->Finish(std::move(rest));
   services_->metrics->verify_seconds.Observe(
       absl::ToDoubleSeconds(services_->clock->Monotonic() - begin));
   if (!verdict.ok()) co_return Failure("verify", verdict.status());

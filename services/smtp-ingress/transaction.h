@@ -62,6 +62,7 @@ class Transaction : public smtpd::Transaction {
   smtp::Reply CountRefusal(const smtp::Address& address, smtp::Reply reply);
   smtp::Reply RefuseRecipient(const smtp::Address& address, smtp::Reply reply);  // with the id
   void GiveWay();
+  base::Task<std::string> FeedPending();
   base::Task<smtp::Reply> Finish(smtp::EndData end);
   base::Task<smtp::Reply> Accept(Verdict verdict, Decision decision);
   // `arc`: Verdict's.

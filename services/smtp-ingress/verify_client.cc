@@ -90,9 +90,11 @@ class Call : public VerifyCall {
     co_return sent;
   }
 
-  base::Task<absl::StatusOr<Verdict>> Finish() override {
+  base::Task<absl::StatusOr<Verdict>> Finish(std::string bytes) override {
+    std::optional<pb::VerifyRequest> last;
+    if (!bytes.empty()) last.emplace().set_data(std::move(bytes));
     rpc::StepDeadline timer(stream_.get(), deadline_);
-    absl::StatusOr<pb::VerifyResponse> response = co_await stream_->Finish();
+    absl::StatusOr<pb::VerifyResponse> response = co_await stream_->Finish(std::move(last));
     if (!response.ok()) co_return response.status();
     co_return FromProto(*response);
   }

@@ -6,7 +6,7 @@
 //   auto call = client->Begin(envelope, trace);
 //   co_await call->Start();                     // the envelope: SPF's DNS begins
 //   call->Send(piece); ...                      // co_await; backpressure
-//   absl::StatusOr<Verdict> verdict = co_await call->Finish();
+//   absl::StatusOr<Verdict> verdict = co_await call->Finish(last_bytes);
 //
 // A call that is destroyed before Finish() is cancelled: the client of ours is gone.
 
@@ -56,8 +56,8 @@ class VerifyCall {
   virtual base::Task<absl::Status> Start() = 0;
   // The next octets of the message. An error says only that the call is broken; Finish() has why.
   virtual base::Task<absl::Status> Send(std::string bytes) = 0;
-  // After the last octet, once. Not longer than the deadline of the configuration from here.
-  virtual base::Task<absl::StatusOr<Verdict>> Finish() = 0;
+  // The last octets, if any, once. Not longer than the deadline of the configuration from here.
+  virtual base::Task<absl::StatusOr<Verdict>> Finish(std::string bytes) = 0;
 };
 
 struct VerifyOptions {
