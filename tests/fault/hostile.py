@@ -1,0 +1,175 @@
+"""Attackers beside others who mean well: what the tests of hostile clients share.
+
+A test is one attack of attacks.py, with the replies that it has to get:
+
+    class Sessions(hostile.HostileCase):
+        def test_endless_line(self):
+            self.attack("endless_line", {"550 5.6.0"})
+
+For each of them:
+
+    replies     those that are meant for it, and none that is not
+    memory      of every daemon: bounded while it goes on
+    others      a client that means well gets its 250, over a connection of its own each time, within
+                twice the median of the quiet times before and between
+
+Quiet and attack take turns, so that whatever else the machine does is in both; a pair of medians that
+fails is measured anew, up to three times. Server, attacker and the others have shares of CPU of their own
+(cpu_groups.py). Without control groups nobody's latency is judged.
+"""
+
+import email
+import json
+import os
+import smtplib
+import statistics
+import subprocess
+import sys
+import time
+import unittest
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "e2e"))
+
+import harness  # noqa: E402
+import bombs  # noqa: E402
+import cpu_groups  # noqa: E402
+import watching  # noqa: E402
+
+ATTACKS = os.path.join(os.path.dirname(os.path.abspath(__file__)), "attacks.py")
+GOOD = {"220", "250", "250 2.1.0", "250 2.1.5", "250 2.0.0", "354", "221 2.0.0"}
+SHARES = {"server": 8192, "others": 4096, "attacker": 1024}
+# The most that attackers get, in CPUs: of those who ...
+CHEAP = 0.25  # ... the server has to hear
+DEAR = 0.05  # ... whose mail it takes, at tenfold their own cost and more
+MIB = 1 << 20
+# What a daemon may grow by in one attack.
+MAY_TAKE = 64 * MIB
+
+
+class Pace:
+    """How long it all takes."""
+    quiet = 0.6
+    attack = 1.2
+    turns = 2
+    clients = 4
+    slow = 2000
+
+
+class Attack:
+    """One run of attacks.py; used as a context it is at work inside."""
+
+    def __init__(self, case, name, clients, seconds):
+        self.process = subprocess.Popen(
+            [sys.executable, ATTACKS, name, "--smtp", case.suite.told["smtp"], "--to", case.victim,
+             "--clients", str(clients), "--seconds", str(seconds)],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1)
+        self.expect("ready")
+        case.groups.move("attacker", [self.process.pid])
+
+    def expect(self, word):
+        assert self.process.stdout.readline() == word + "\n", "the attack did not begin"
+
+    def __enter__(self):
+        self.process.stdin.write("go\n")
+        self.expect("begun")
+        return self
+
+    def __exit__(self, *_):
+        self.report = json.loads(self.process.communicate(timeout=150)[0] or "{}")
+
+
+class HostileCase(harness.SuiteCase):
+    records = ['sender.test. 60 IN TXT "v=spf1 ip4:127.0.0.1 -all"', *bombs.spf_records()]
+    # Short enough for a test to see their ends.
+    settings = {"smtp-ingress": {"timeouts": {"command": "6s", "data_total": "6s"},
+                                 "limits": {"message_size": "16MiB"}}}
+    pace = Pace
+    victim = None  # whom the attackers write to: where reports are expected
+
+    @classmethod
+    def setUpClass(cls):
+        cls.groups = cpu_groups.make(SHARES)
+        unittest.addModuleCleanup(cls.groups.close)
+        super().setUpClass()
+        cls.groups.move("others", [os.getpid()])
+        cls.groups.move("server", cpu_groups.family(cls.suite.process.pid))
+        if cls.suite.unbound:
+            cls.groups.move("server", cpu_groups.family(cls.suite.unbound.process.pid))
+        if HostileCase.victim is None:
+            HostileCase.victim = cls.new_account("victim")
+            harness.godwitctl("dmarc", "address", cls.victim, conninfo=cls.suite.superuser())
+        print(f"shares of CPU by {cls.groups.how}", file=sys.stderr)
+        cls.deliveries(3)
+
+    @classmethod
+    def deliver(cls):
+        """Seconds from the connection to the 250."""
+        begun = time.monotonic()
+        with smtplib.SMTP(*harness.split(cls.suite.told["smtp"]), local_hostname="good.test", timeout=30) as client:
+            refused = client.sendmail("good@sender.test", [cls.alice], cls.letter)
+            took = time.monotonic() - begun
+        assert not refused
+        return took
+
+    letter = bombs.FROM + b"Subject: good\r\n\r\n" + b"A line of a message that means well.\r\n" * 50
+
+    @classmethod
+    def deliveries(cls, seconds):
+        """What each delivery took, one after the other."""
+        took, end = [], time.monotonic() + seconds
+        while time.monotonic() < end or len(took) < 10:
+            took.append(cls.deliver())
+        return took
+
+    def endure(self, name, clients=None, seconds=None):
+        """(quiet, attacked): seconds of deliveries; what the attackers saw is added to self.replies."""
+        quiet, attacked = [], []
+        for _ in range(self.pace.turns):
+            quiet += self.deliveries(self.pace.quiet)
+            with Attack(self, name, clients or self.pace.clients, seconds or self.pace.attack) as attack:
+                attacked += self.deliveries(self.pace.attack)
+            self.reports.append(attack.report)
+        return quiet, attacked
+
+    def attack(self, name, codes, also=(), share=CHEAP, **how):
+        """`codes`: replies that have to come, `also`: that may."""
+        share = float(os.environ.get("MOST", share))
+        self.groups.bound("attacker", share)
+        self.reports = []
+        pids = self.suite.told["pids"]
+        with watching.Watch(pids, 0.1) as watch:
+            for _ in range(3):
+                quiet, attacked = (statistics.median(took) for took in self.endure(name, **how))
+                if attacked <= 2 * quiet:
+                    break
+        self.tell(name, quiet, attacked, watch)
+        if self.groups.fixed:
+            self.assertLessEqual(attacked, 2 * quiet, "others waited")
+        self.assertEqual(self.suite.told["pids"], pids)
+        self.assertEqual(watch.ended, set())
+        for daemon in pids:
+            self.assertLess(watch.most(daemon) - watch.first(daemon), MAY_TAKE, daemon)
+        seen = {code for report in self.reports for code in report["replies"]}
+        self.assertEqual(seen - GOOD - set(also), set(codes) - GOOD)
+        self.assertLessEqual(set(codes), seen)
+
+    def taken(self):
+        """{subject: header} of what the attackers sent. (Python's parser does not survive the bodies.)"""
+        with self.imap(self.victim) as reader:
+            reader.select("INBOX", readonly=True)
+            _, data = reader.fetch("1:*", "(BODY.PEEK[HEADER.FIELDS (SUBJECT X-GODWIT-REPORT AUTHENTICATION-RESULTS)])")
+        headers = [email.message_from_bytes(part[1]) for part in data if isinstance(part, tuple)]
+        return {header["Subject"]: header for header in headers}
+
+    def tell(self, name, quiet, attacked, watch):
+        replies = {}
+        for report in self.reports:
+            for code, count in report["replies"].items():
+                replies[code] = replies.get(code, 0) + count
+        grown = ", ".join(f"{daemon} {watch.first(daemon) / MIB:.0f}/{watch.most(daemon) / MIB:.0f}/"
+                          f"{watch.last(daemon) / MIB:.0f}" for daemon in ("smtp-ingress", "auth-verifier"))
+        print(f"\n  {name}: 250 after {quiet * 1000:.1f} ms when it is quiet, {attacked * 1000:.1f} ms meanwhile; "
+              f"{sum(report['connections'] for report in self.reports)} connections, "
+              f"{sum(report['octets'] for report in self.reports) / 1e6:.0f} MB, the longest "
+              f"{max(report['longest'] for report in self.reports):.1f} s; MiB before/most/after: {grown}; "
+              f"{dict(sorted(replies.items()))}", file=sys.stderr)
