@@ -1,7 +1,7 @@
 """hostile_clients_test at length: more attackers, for longer."""
 
 import hostile
-from hostile_clients_test import Messages, Sessions, Unpacking, harness  # pylint: disable=unused-import
+from hostile_clients_test import Messages, Reports, Sessions, harness  # pylint: disable=unused-import
 
 
 class Full(hostile.Pace):
@@ -9,7 +9,6 @@ class Full(hostile.Pace):
     attack = 8
     turns = 3
     clients = 8
-    slow = 4000
 
 
 hostile.HostileCase.pace = Full

@@ -59,6 +59,7 @@ class Repeated(threading.Thread):
 
 
 class Soak(hostile.HostileCase):
+    for_reports = True
     records = hostile.HostileCase.records + ['foreign.test. 60 IN TXT "v=spf1 -all"']
 
     def setUp(self):
@@ -92,7 +93,7 @@ class Soak(hostile.HostileCase):
 
     def read(self):
         """And delete: the store is to be as large in the end as in the middle."""
-        for address in (self.alice, self.bob, self.victim):
+        for address in (self.alice, self.bob, self.target):
             with self.imap(address) as client:
                 if client.select("INBOX")[1][0] != b"0":
                     client.fetch("1:20", "(ENVELOPE BODYSTRUCTURE BODY.PEEK[])")
