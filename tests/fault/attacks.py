@@ -1,6 +1,6 @@
 """Clients that mean harm, as a program of its own: a test can bound its CPU, and nothing of it slows the test.
 
-    attacks.py NAME --smtp HOST:PORT --to ADDRESS [--clients N] [--seconds N] [--domain D]
+    attacks.py NAME --smtp HOST:PORT --to ADDRESS [--clients N] [--seconds N] [--from-network A.B.C.0/24]
 
 Prints "ready", waits for a line on its standard input, prints "begun" when all of its clients are at work,
 and in the end one line of JSON: how often each reply came ("552 5.3.4"), the connections, the octets sent,
@@ -10,6 +10,7 @@ one that is cut comes again.
 
 import argparse
 import collections
+import ipaddress
 import itertools
 import json
 import os
@@ -50,6 +51,15 @@ class Tally:
                            "longest": round(self.longest, 3)})
 
 
+def connect(options):
+    """With --from-network as its next address, told by the PROXY protocol."""
+    client = socket.create_connection(options.smtp, timeout=SILENCE)
+    if options.from_network:
+        address = options.from_network[next(options.turn) % options.from_network.num_addresses]
+        client.sendall(f"PROXY TCP4 {address} 192.0.2.1 1234 25\r\n".encode())
+    return client
+
+
 class Wire:
     """One conversation. It reads beside what it writes, so that nobody waits for the other."""
 
@@ -59,7 +69,7 @@ class Wire:
         self.said = bytearray()
         self.sent = 0
         self.closed = False
-        self.socket = socket.create_connection(options.smtp, timeout=SILENCE)
+        self.socket = connect(options)
         self.socket.setblocking(False)
 
     def __enter__(self):
@@ -197,22 +207,26 @@ def messages(make):
 def crowd(begin, octet):
     """The attack of many connections that say next to nothing; one thread holds them all."""
     def attack(options, tally, begun, over):
-        sockets = [socket.create_connection(options.smtp, timeout=SILENCE) for _ in range(options.clients)]
+        sockets = [connect(options) for _ in range(options.clients)]
         for each in sockets:
-            each.send(begin(options))
+            say(each, begin(options))
         begun()
         began = time.monotonic()
         while not over():
             for each in sockets:
-                try:
-                    each.send(octet)
-                except OSError:
-                    pass  # cut, as it should be
+                say(each, octet)
             time.sleep(0.5)
         for each in sockets:
             tally.add(all_that_came(each), 0, time.monotonic() - began)
             each.close()
     return attack
+
+
+def say(client, octets):
+    try:
+        client.send(octets)
+    except OSError:
+        pass  # cut, as it should be
 
 
 def all_that_came(client):
@@ -293,6 +307,8 @@ def main():
     parser.add_argument("--to", required=True)
     parser.add_argument("--clients", type=int, default=4)
     parser.add_argument("--seconds", type=float, default=5)
+    parser.add_argument("--from-network", type=ipaddress.ip_network)
+    parser.set_defaults(turn=itertools.count())
     run(parser.parse_args())
 
 

@@ -44,6 +44,7 @@ DEAR = 0.05  # ... whose mail it takes, at tenfold their own cost and more
 MIB = 1 << 20
 # What a daemon may grow by in one attack.
 MAY_TAKE = 64 * MIB
+PROXY_LISTENER = f"127.0.0.1:{harness.free_port()}"
 
 
 class Pace:
@@ -58,10 +59,13 @@ class Pace:
 class Attack:
     """One run of attacks.py; used as a context it is at work inside."""
 
-    def __init__(self, case, name, clients, seconds):
+    def __init__(self, case, name, clients, seconds, network=None):
+        """`network`: where the attackers come from, as a load balancer tells it; without, from this machine."""
+        where = ["--smtp", PROXY_LISTENER, "--from-network", network] if network else [
+            "--smtp", case.suite.told["smtp"]]
         self.process = subprocess.Popen(
-            [sys.executable, ATTACKS, name, "--smtp", case.suite.told["smtp"], "--to", case.target,
-             "--clients", str(clients), "--seconds", str(seconds)],
+            [sys.executable, ATTACKS, name, *where, "--to", case.target, "--clients", str(clients),
+             "--seconds", str(seconds)],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1)
         self.expect("ready")
         case.groups.move("attacker", [self.process.pid])
@@ -82,16 +86,20 @@ class HostileCase(harness.SuiteCase):
     records = ['sender.test. 60 IN TXT "v=spf1 ip4:127.0.0.1 -all"', '_dmarc.sender.test. 60 IN TXT "v=DMARC1; p=none"',
                *bombs.spf_records()]
     # Short enough for a test to see their ends.
-    settings = {"smtp-ingress": {"timeouts": {"command": "4s", "data_total": "5s"},
-                                 "limits": {"message_size": "16MiB"}}}
+    settings = {"smtp-ingress": {
+        "timeouts": {"command": "4s", "data_total": "5s"},
+        "limits": {"message_size": "16MiB"},
+        "listeners": [{"listen": PROXY_LISTENER, "proxy_protocol": True, "proxy_sources": ["127.0.0.1"]}],
+    }}
     pace = Pace
+    shares = SHARES
     target = None  # whom the attackers write to
     for_reports = False  # and whether that is where DMARC reports are expected
     more = {}  # {address: password} of the accounts that are made here
 
     @classmethod
     def setUpClass(cls):
-        cls.groups = cpu_groups.make(SHARES)
+        cls.groups = cpu_groups.make(cls.shares)
         unittest.addModuleCleanup(cls.groups.close)
         super().setUpClass()
         cls.groups.move("others", [os.getpid()])
@@ -134,12 +142,13 @@ class HostileCase(harness.SuiteCase):
             took.append(cls.deliver())
         return took
 
-    def endure(self, name, clients=None, seconds=None, turns=None):
+    def endure(self, name, clients=None, seconds=None, turns=None, network=None):
         """(quiet, attacked): seconds of deliveries; what the attackers saw is added to self.reports."""
         quiet, attacked = [], []
         for _ in range(turns or self.pace.turns):
             quiet += self.deliveries(self.pace.quiet)
-            with Attack(self, name, clients or self.pace.clients, seconds or self.pace.attack) as attack:
+            with Attack(self, name, clients or self.pace.clients, seconds or self.pace.attack,
+                        network) as attack:
                 attacked += self.deliveries(self.pace.attack)
             self.reports.append(attack.report)
         return quiet, attacked
@@ -172,6 +181,14 @@ class HostileCase(harness.SuiteCase):
             _, data = reader.fetch("1:*", "(BODY.PEEK[HEADER.FIELDS (SUBJECT X-GODWIT-REPORT AUTHENTICATION-RESULTS)])")
         headers = [email.message_from_bytes(part[1]) for part in data if isinstance(part, tuple)]
         return {header["Subject"]: header for header in headers}
+
+    def expects_reports(self):
+        """True when smtp-ingress knows of it; it looks once a minute, and when it starts."""
+        try:
+            self.send(bombs.SENDER.decode(), [self.target], bombs.report("first.zip", b"PK"))
+            return bool(self.taken()["Report Domain: godwit.test (first.zip)"]["X-Godwit-Report"])
+        except OSError:
+            return False
 
     def tell(self, name, quiet, attacked, watch):
         replies = {}

@@ -1,7 +1,7 @@
 """hostile_clients_test at length: more attackers, for longer."""
 
 import hostile
-from hostile_clients_test import Messages, Reports, Sessions, harness  # pylint: disable=unused-import
+from hostile_clients_test import Messages, Networks, Reports, Sessions, harness  # pylint: disable=unused-import
 
 
 class Full(hostile.Pace):

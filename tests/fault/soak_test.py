@@ -3,8 +3,8 @@ more memory or descriptors.
 
 Mail of 2 KB to 1 MB comes in, is submitted, is forwarded, is read and deleted, while attacks.py is at work in its
 share of the CPU. Every good message is taken. Of each daemon the median of the last third must not be above
-that of the middle third by more than a tenth or, where that is less, a fixed amount; the first third is for
-warming up.
+that of the middle third by more than a tenth or, where that is less, a fixed amount; so for the least number of
+descriptors (attacks come in waves; what is lost stays). The first third is for warming up.
 
     soak_test.py [--minutes N]        or SOAK_MINUTES in the environment; 10 when neither says
 """
@@ -60,11 +60,14 @@ class Repeated(threading.Thread):
 
 class Soak(hostile.HostileCase):
     for_reports = True
+    # Nobody's latency is judged here: the rest of the machine gets its due.
+    shares = {"server": 1024, "others": 512, "attacker": 128}
     records = hostile.HostileCase.records + ['foreign.test. 60 IN TXT "v=spf1 -all"']
 
     def setUp(self):
         harness.godwitctl("alias", "add", FORWARDED, self.bob, "x@foreign.test", conninfo=self.suite.superuser())
         self.groups.bound("attacker", 0.2)
+        self.wait_for(lambda: time.sleep(1) or self.expects_reports(), 90, "that reports are expected")
         self.random = random.Random(20261122)
         self.sent = 0
 
@@ -95,8 +98,9 @@ class Soak(hostile.HostileCase):
         """And delete: the store is to be as large in the end as in the middle."""
         for address in (self.alice, self.bob, self.target):
             with self.imap(address) as client:
-                if client.select("INBOX")[1][0] != b"0":
-                    client.fetch("1:20", "(ENVELOPE BODYSTRUCTURE BODY.PEEK[])")
+                count = int(client.select("INBOX")[1][0])
+                if count > 0:
+                    client.fetch(f"1:{min(count, 20)}", "(ENVELOPE BODYSTRUCTURE BODY.PEEK[])")
                     client.store("1:*", "+FLAGS.SILENT", "\\Deleted")
                     client.expunge()
         for path in sorted(glob.glob(os.path.join(self.suite.dir, "capture", "*.*")))[:-10]:
@@ -128,10 +132,10 @@ class Soak(hostile.HostileCase):
         return watch
 
     @staticmethod
-    def thirds(samples):
-        """The medians of the middle and the last third."""
+    def thirds(of, samples):
+        """For the middle and for the last."""
         third = len(samples) // 3
-        return statistics.median(samples[third:2 * third]), statistics.median(samples[2 * third:])
+        return of(samples[third:2 * third]), of(samples[2 * third:])
 
     def test_nothing_grows(self):
         pids = self.suite.told["pids"]
@@ -140,8 +144,8 @@ class Soak(hostile.HostileCase):
         self.assertEqual(watch.ended, set())
         grown = {}
         for name, samples in watch.samples.items():
-            middle, last = self.thirds([memory for memory, _ in samples])
-            open_middle, open_last = self.thirds([descriptors for _, descriptors in samples])
+            middle, last = self.thirds(statistics.median, [memory for memory, _ in samples])
+            open_middle, open_last = self.thirds(min, [descriptors for _, descriptors in samples])
             print(f"  {name}: {watch.first(name) / MIB:.1f} MiB at first, {middle / MIB:.1f} in the middle, "
                   f"{last / MIB:.1f} at last, {watch.most(name) / MIB:.1f} at most; descriptors {open_middle:.0f}, "
                   f"{open_last:.0f}", file=sys.stderr)
