@@ -16,7 +16,7 @@ import os
 
 
 # Short, so that a group at its bound runs in small pieces; no piece may be below a millisecond.
-PERIOD_US = 20_000
+PERIOD_US = 50_000
 
 
 class Version1:

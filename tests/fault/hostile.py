@@ -11,16 +11,18 @@ For each of them:
     replies     those that are meant for it, and none that is not
     memory      of every daemon: bounded while it goes on
     others      a client that means well gets its 250, over a connection of its own each time, within
-                twice the median of the quiet times before and between
+                twice the median of the quiet times
 
-Quiet and attack take turns, so that whatever else the machine does is in both; a pair of medians that
-fails is measured anew, up to three times. Server, attacker and the others have shares of CPU of their own
+The attacker is stopped and goes on in turns of a quarter of a second, so that whatever else the machine does
+is in both medians; a pair that fails is measured anew, up to three times. Server, attacker and the others have shares of CPU of their own
 (cpu_groups.py). Without control groups nobody's latency is judged.
 """
 
+import contextlib
 import email
 import json
 import os
+import signal
 import smtplib
 import statistics
 import subprocess
@@ -40,7 +42,7 @@ GOOD = {"220", "250", "250 2.1.0", "250 2.1.5", "250 2.0.0", "354", "221 2.0.0"}
 SHARES = {"server": 8192, "others": 4096, "attacker": 1024}
 # The most that attackers get, in CPUs: of those who ...
 CHEAP = 0.25  # ... the server has to hear
-DEAR = 0.05  # ... whose mail it takes, at tenfold their own cost and more
+DEAR = 0.05  # ... that cost it tenfold what they cost themselves, and more
 MIB = 1 << 20
 # What a daemon may grow by in one attack.
 MAY_TAKE = 64 * MIB
@@ -49,9 +51,8 @@ PROXY_LISTENER = f"127.0.0.1:{harness.free_port()}"
 
 class Pace:
     """How long it all takes."""
-    quiet = 0.7
-    attack = 1.0
-    turns = 1
+    turns = 4
+    turn = 0.25
     clients = 4
     slow = 2000
 
@@ -77,6 +78,15 @@ class Attack:
         self.process.stdin.write("go\n")
         self.expect("begun")
         return self
+
+    @contextlib.contextmanager
+    def stopped(self):
+        os.kill(self.process.pid, signal.SIGSTOP)
+        time.sleep(0.02)  # what it has sent is still to be read
+        try:
+            yield
+        finally:
+            os.kill(self.process.pid, signal.SIGCONT)
 
     def __exit__(self, *_):
         self.report = json.loads(self.process.communicate(timeout=150)[0] or "{}")
@@ -110,7 +120,7 @@ class HostileCase(harness.SuiteCase):
         if cls.for_reports:
             harness.godwitctl("dmarc", "address", cls.target, conninfo=cls.suite.superuser())
         print(f"shares of CPU by {cls.groups.how}", file=sys.stderr)
-        cls.deliveries(3)
+        cls.deliveries(1)
 
     @classmethod
     def account(cls, user):
@@ -142,15 +152,26 @@ class HostileCase(harness.SuiteCase):
             took.append(cls.deliver())
         return took
 
-    def endure(self, name, clients=None, seconds=None, turns=None, network=None):
+    def endure(self, name, clients=None, seconds=None, network=None):
         """(quiet, attacked): seconds of deliveries; what the attackers saw is added to self.reports."""
-        quiet, attacked = [], []
-        for _ in range(turns or self.pace.turns):
-            quiet += self.deliveries(self.pace.quiet)
-            with Attack(self, name, clients or self.pace.clients, seconds or self.pace.attack,
-                        network) as attack:
-                attacked += self.deliveries(self.pace.attack)
-            self.reports.append(attack.report)
+        pace, quiet, attacked = self.pace, [], []
+        if seconds:
+            return self.endure_crowd(Attack(self, name, clients, seconds, network))
+        with Attack(self, name, clients or pace.clients, 2 * pace.turns * pace.turn, network) as attack:
+            for _ in range(pace.turns):
+                attacked += self.deliveries(pace.turn)
+                with attack.stopped():
+                    quiet += self.deliveries(pace.turn)
+        self.reports.append(attack.report)
+        return quiet, attacked
+
+    def endure_crowd(self, crowd):
+        """The same for connections that weigh by being there, stopped or not."""
+        seconds = self.pace.turns * self.pace.turn
+        quiet = self.deliveries(seconds)
+        with crowd:
+            attacked = self.deliveries(seconds)
+        self.reports.append(crowd.report)
         return quiet, attacked
 
     def attack(self, name, codes, also=(), share=CHEAP, may_take=MAY_TAKE, **how):

@@ -5,9 +5,7 @@ from hostile_clients_test import Messages, Networks, Reports, Sessions, harness 
 
 
 class Full(hostile.Pace):
-    quiet = 3
-    attack = 8
-    turns = 3
+    turns = 40
     clients = 8
 
 
