@@ -44,8 +44,6 @@ SHARES = {"server": 8192, "others": 4096, "attacker": 1024}
 CHEAP = 0.25  # ... the server has to hear
 DEAR = 0.05  # ... that cost it tenfold what they cost themselves, and more
 MIB = 1 << 20
-# What a daemon may grow by in one attack.
-MAY_TAKE = 64 * MIB
 PROXY_LISTENER = f"127.0.0.1:{harness.free_port()}"
 
 
@@ -55,6 +53,7 @@ class Pace:
     turn = 0.25
     clients = 4
     slow = 2000
+    may_take = 64 * MIB  # what a daemon may grow by in one attack
 
 
 class Attack:
@@ -174,7 +173,7 @@ class HostileCase(harness.SuiteCase):
         self.reports.append(crowd.report)
         return quiet, attacked
 
-    def attack(self, name, codes, also=(), share=CHEAP, may_take=MAY_TAKE, **how):
+    def attack(self, name, codes, also=(), share=CHEAP, may_take=None, **how):
         """`codes`: replies that have to come, `also`: that may."""
         self.groups.bound("attacker", share)
         self.reports = []
@@ -190,7 +189,7 @@ class HostileCase(harness.SuiteCase):
         self.assertEqual(self.suite.told["pids"], pids)
         self.assertEqual(watch.ended, set())
         for daemon in pids:
-            self.assertLess(watch.most(daemon) - watch.first(daemon), may_take, daemon)
+            self.assertLess(watch.most(daemon) - watch.first(daemon), may_take or self.pace.may_take, daemon)
         seen = {code for report in self.reports for code in report["replies"]}
         self.assertEqual(seen - GOOD - set(also), set(codes) - GOOD)
         self.assertLessEqual(set(codes), seen)

@@ -7,6 +7,7 @@ from hostile_clients_test import Messages, Networks, Reports, Sessions, harness 
 class Full(hostile.Pace):
     turns = 40
     clients = 8
+    may_take = 128 * hostile.MIB
 
 
 hostile.HostileCase.pace = Full
