@@ -1,7 +1,12 @@
 """hostile_clients_test at length: more attackers, for longer."""
 
-import hostile
-from hostile_clients_test import Messages, Networks, Reports, Sessions, harness  # pylint: disable=unused-import
+import os
+import sys
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+
+import hostile  # noqa: E402
+from hostile_clients_test import Messages, Networks, Reports, Sessions, harness  # noqa: E402,F401
 
 
 class Full(hostile.Pace):

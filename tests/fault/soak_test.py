@@ -19,9 +19,11 @@ import sys
 import threading
 import time
 
-import hostile
-import watching
-from hostile import MIB, harness
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+
+import hostile  # noqa: E402
+import watching  # noqa: E402
+from hostile import MIB, harness  # noqa: E402
 
 MINUTES = float(os.environ.get("SOAK_MINUTES", "10"))
 EVERY = 3
