@@ -75,7 +75,7 @@ def message(sender, to, subject="hello", body="text\n", **headers):
 class Suite:
     """One tools/localserve in a temporary folder."""
 
-    def __init__(self, records=(), arguments=()):
+    def __init__(self, records=(), arguments=(), settings=None):
         self.dir = tempfile.mkdtemp(prefix="godwit-e2e-")
         self.log = open(os.path.join(self.dir, "localserve.out"), "wb")
         self.unbound = None
@@ -83,6 +83,11 @@ class Suite:
         if records:
             port = free_port()
             arguments += ["--dns", f"127.0.0.1:{port}"]
+        if settings:
+            path = os.path.join(self.dir, "settings.json")
+            with open(path, "w", encoding="utf-8") as out:
+                json.dump(settings, out)
+            arguments += ["--settings", path]
         self.arguments = arguments
         self.process = None
         try:
@@ -157,14 +162,14 @@ class Suite:
                             dirs_exist_ok=True)
 
 
-_running = {}  # (records, arguments): Suite
+_running = {}  # (records, arguments, settings): Suite
 
 
-def running_suite(records, arguments):
+def running_suite(records, arguments, settings):
     """A suite that lives until the last test of the file."""
-    key = tuple(records), tuple(arguments)
+    key = tuple(records), tuple(arguments), json.dumps(settings)
     if key not in _running:
-        _running[key] = Suite(records, arguments)
+        _running[key] = Suite(records, arguments, settings)
         unittest.addModuleCleanup(_running[key].close)
     return _running[key]
 
@@ -172,10 +177,11 @@ def running_suite(records, arguments):
 class SuiteCase(unittest.TestCase):
     records = ()
     arguments = ()
+    settings = {}  # {daemon: changes to its configuration}
 
     @classmethod
     def setUpClass(cls):
-        cls.suite = running_suite(cls.records, cls.arguments)
+        cls.suite = running_suite(cls.records, cls.arguments, cls.settings)
         told = cls.suite.told
         cls.alice, cls.bob, cls.postmaster = (row["address"] for row in told["accounts"])
         cls.passwords = {row["address"]: row["password"] for row in told["accounts"]}

@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import signal
+import smtplib
 import socket
 import ssl
 import subprocess
@@ -82,6 +83,21 @@ class Localserve(unittest.TestCase):
         for key in ("smtp", "imap", "imaps", "accounts", "admin", "postgres", "dkim"):
             self.assertEqual(first[key], second[key])
         self.assertEqual(self.shown(authority), shown)
+
+    def test_settings_are_put_into_the_configurations(self):
+        settings = os.path.join(self.dir, "settings.json")
+        with open(settings, "w", encoding="utf-8") as out:
+            out.write('{"smtp-ingress": {"hostname": "mx2.godwit.test", "limits": {"recipients": 100}}}')
+        self.start("--settings", settings)
+        with smtplib.SMTP(*harness.split(self.told()["smtp"]), timeout=10) as client:
+            reply = client.ehlo()[1].decode()
+        self.assertIn("mx2.godwit.test", reply)
+        self.assertIn("RCPTMAX=100", reply)
+        with open(settings, "w", encoding="utf-8") as out:
+            out.write('{"smtp": {}}')
+        done = localserve("--dir", os.path.join(self.dir, "other"), "--settings", settings)
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("smtp-ingress", done.stderr)
 
     def test_the_signing_keys_are_published(self):
         self.start()

@@ -1,137 +1,179 @@
-"""Clients that mean harm come to smtp-ingress for minutes, one after the other and all at once, while mail
-comes in: its memory grows to what they may take and stays there, and every message is taken.
-
-SOAK_MINUTES in the environment says how long (5).
+"""Clients that mean harm come to the running suite, one kind after the other, while mail comes in: hostile.py
+says what has to hold. hostile_clients_full_test does the same for longer; soak_test does all at once.
 """
 
 import os
+import signal
 import socket
+import socketserver
 import sys
 import threading
 import time
 
-sys.path.insert(0, os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "e2e"))
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
-import harness  # noqa: E402
-
-MINUTES = float(os.environ.get("SOAK_MINUTES", "5"))
-# What the last half of the time may add to the highest of the first half.
-MAY_GROW = 8 << 20
-SLOW = 300
-BEGIN = b"EHLO hostile.test\r\nMAIL FROM:<s@sender.test>\r\n"
+import bombs  # noqa: E402
+import hostile  # noqa: E402
+import watching  # noqa: E402
+from hostile import DEAR, MIB, HostileCase, harness  # noqa: E402
 
 
-def resident(pid):
-    with open(f"/proc/{pid}/statm") as source:
-        return int(source.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+class Sessions(HostileCase):
+    """Attackers of the SMTP session itself."""
+
+    def test_slow_connections(self):
+        """RFC 5321 §4.5.3.2: a command has its time."""
+        self.attack("slow_commands", {"421 4.4.2"}, clients=self.pace.slow, seconds=6)
+
+    def test_slow_messages(self):
+        self.attack("slow_messages", {"421 4.4.2"}, clients=self.pace.slow // 2, seconds=7)
+
+    def test_endless_header(self):
+        self.attack("endless_header", {"552 5.3.4"}, share=DEAR)
+
+    def test_endless_line(self):
+        """RFC 5321 §4.5.3.1.6."""
+        self.attack("endless_line", {"550 5.6.0"})
+
+    def test_endless_body(self):
+        """RFC 1870 §6.3."""
+        self.attack("endless_body", {"552 5.3.4"}, share=DEAR)
+
+    def test_endless_command(self):
+        """RFC 5321 §4.5.3.1.4."""
+        self.attack("endless_command", {"500 5.5.2"})
+
+    def test_100_000_recipients(self):
+        """RFC 5321 §4.5.3.1.10."""
+        self.attack("recipients", {"250 2.1.5", "452 4.5.3", "421 4.7.0"}, share=DEAR)
+
+    def test_100_000_recipients_that_nobody_has(self):
+        self.attack("guesses", {"550 5.1.1", "421 4.7.0"}, share=DEAR)
+
+    def test_nonsense(self):
+        self.attack("nonsense", {"500 5.5.1", "500 5.5.2", "421 4.7.0"}, also={"554 5.5.1"})
+
+    def test_gone_in_the_midst(self):
+        self.attack("gone", set(), share=DEAR)
+
+    def test_connections_that_come_and_go(self):
+        self.attack("churn", set())
 
 
-class Attacker(threading.Thread):
-    """Does one thing over and over."""
+class Networks(HostileCase):
+    """Attackers of one network, whose clients are counted: this machine's own are not."""
 
-    def __init__(self, name, address, attack, over):
-        super().__init__(daemon=True, name=name)
-        self.address = address
-        self.attack = attack
-        self.over = over
-        self.rounds = 0
-
-    def run(self):
-        while not self.over.is_set():
-            try:
-                with socket.create_connection(self.address, timeout=10) as client:
-                    self.attack(client)
-            except OSError:
-                pass  # cut, as it should be
-            self.rounds += 1
+    def test_2_000_connections_of_one_network(self):
+        """By default 30 of an address, three times as many of a /26, nine times of a /21."""
+        self.attack("slow_commands", {"421 4.7.0", "421 4.4.2"}, clients=self.pace.slow, seconds=6,
+                    network="198.51.100.0/24")
+        for report in self.reports:
+            self.assertEqual(report["replies"]["220"], 270)
+            self.assertEqual(report["replies"]["421 4.4.2"], 270)
+            self.assertEqual(report["replies"]["421 4.7.0"], self.pace.slow - 270)
 
 
-def drain(client):
-    """Reads beside what is written, so that the server never waits for us."""
-    client.setblocking(False)
-    try:
-        client.recv(1 << 16)
-    except BlockingIOError:
-        pass
-    client.setblocking(True)
+class DnsCounter(socketserver.ThreadingUDPServer):
+    """Hands questions on to another DNS server, and counts them."""
+
+    daemon_threads = True
+
+    def __init__(self, server):
+        super().__init__(("127.0.0.1", 0), None)
+        self.server = harness.split(server)
+        self.address = "127.0.0.1:%d" % self.server_address[1]
+        self.count = 0
+        threading.Thread(target=self.serve_forever, daemon=True).start()
+
+    def __exit__(self, *_):
+        self.shutdown()
+        self.server_close()
+
+    def finish_request(self, request, client_address):
+        question, back = request
+        self.count += 1
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as onward:
+            onward.settimeout(5)
+            onward.sendto(question, self.server)
+            back.sendto(onward.recv(65535), client_address)
 
 
-def flood(client, piece, times):
-    for _ in range(times):
-        client.sendall(piece)
-        drain(client)
+class Messages(HostileCase):
+    """Attackers by what they write. What is no more than costly is taken, within bounds."""
+
+    def verify(self, *words, text=None):
+        """(what godwitctl says, the number of DNS questions it asked)"""
+        with DnsCounter(self.suite.told["dns"]) as dns:
+            said = harness.godwitctl("verify", *words, "--ip", "127.0.0.2", "--helo", "hostile.test", "--dns", dns.address,
+                                     "--json", text=text)
+        return said, dns.count
+
+    def test_parts_10_000_deep(self):
+        self.attack("nested", {"250 2.0.0"}, share=DEAR)
+        with self.imap(self.target) as reader, watching.Watch(self.suite.told["pids"], 0.05) as watch:
+            reader.select("INBOX", readonly=True)
+            found = reader.search(None, "SUBJECT", "nested")[1][0].split()[-len(bombs.nested()):]
+            begun = time.monotonic()
+            for number in found:
+                for what in ("(ENVELOPE BODYSTRUCTURE)", "(BODY.PEEK[1.1.1.1.1.1.1.1.1.MIME])", "(BODY.PEEK[])"):
+                    self.assertEqual(reader.fetch(number, what)[0], "OK")
+            took = time.monotonic() - begun
+        print(f"  read {len(found)} in {took:.2f} s; imap-gateway MiB {watch.first('imap-gateway') / MIB:.0f}/"
+              f"{watch.most('imap-gateway') / MIB:.0f}", file=sys.stderr)
+        self.assertLess(took, 10)
+        self.assertLess(watch.most("imap-gateway") - watch.first("imap-gateway"), 64 * MIB)
+
+    def test_1_000_signatures(self):
+        """RFC 6376 §6.1: as many as a verifier likes."""
+        self.attack("signatures", {"250 2.0.0"}, share=DEAR)
+        results = self.taken()["signed"]["Authentication-Results"]
+        self.assertEqual(results.count("dkim=fail"), 10)
+        said, questions = self.verify("message", "--mail-from", "s@sender.test", text=bombs.signed()[0][1].decode())
+        print(f"  {results.count('dkim=')} results, {questions} DNS questions", file=sys.stderr)
+        self.assertEqual([result["result"] for result in said["dkim"]].count("fail"), 10)
+        self.assertLess(questions, 30)
+
+    def test_spf_that_never_ends(self):
+        """RFC 7208 §4.6.4."""
+        self.attack("spf", {"250 2.0.0"}, share=DEAR)
+        for domain in bombs.SPF_DOMAINS:
+            with self.subTest(domain):
+                said, questions = self.verify("spf", "--mail-from", f"s@{domain}")
+                print(f"  {domain}: {said['result']}, {questions} DNS questions", file=sys.stderr)
+                self.assertEqual(said["result"], "permerror")
+                self.assertLess(questions, 40)
 
 
-def endless_header(client, to):
-    client.sendall(BEGIN + f"RCPT TO:<{to}>\r\nDATA\r\n".encode())
-    flood(client, (b"X-Endless: " + b"x" * 60 + b"\r\n") * 1000, 2000)
+# auth-verifier works on four reports at a time: a message of at most 12 MiB, and what is in it, of at most 16 MiB
+# unpacked; each in a string that grows by doubling.
+MAY_TAKE_FOR_REPORTS = 4 * (16 + 16 + 32) * MIB
 
 
-def endless_line(client, to):
-    client.sendall(BEGIN + f"RCPT TO:<{to}>\r\nDATA\r\n".encode())
-    flood(client, b"x" * 65536, 2000)
+class Reports(HostileCase):
+    """Messages to an address where reports are expected: auth-verifier keeps those that pass DMARC, to unpack them."""
 
+    for_reports = True
 
-def endless_command(client, _):
-    flood(client, b"x" * 65536, 100)
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        # It would learn within a minute where they are expected.
+        os.kill(cls.suite.told["pids"]["smtp-ingress"], signal.SIGTERM)
 
+    def setUp(self):
+        self.wait_for(self.expects_reports, 60, "that reports are expected")
 
-def recipients(client, to):
-    client.sendall(BEGIN)
-    flood(client, b"".join(b"RCPT TO:<%d.%s>\r\n" % (number, to.encode()) for number in range(1000)), 20)
+    def test_reports_that_unpack_to_much(self):
+        self.attack("reports", {"250 2.0.0"}, share=DEAR, may_take=MAY_TAKE_FOR_REPORTS)
+        said = {name: text["X-Godwit-Report"] for name, text in self.taken().items() if name.startswith("Report")}
+        print("".join(f"  {name}: {reason}\n" for name, reason in said.items()), file=sys.stderr)
+        self.assertGreater(len(said), 3)
+        for name, reason in said.items():
+            self.assertTrue(reason.startswith("not stored: "), f"{name}: {reason}")
+            self.assertNotIn("DMARC", reason, "it was not unpacked")
 
-
-def nonsense(client, _):
-    flood(client, os.urandom(4096).replace(b"\n", b"\r\n"), 20)
-
-
-def gone(client, to):
-    """In the midst of a message."""
-    client.sendall(BEGIN + f"RCPT TO:<{to}>\r\nDATA\r\n".encode() + b"A: b\r\n" * 5000)
-
-
-class HostileClients(harness.SuiteCase):
-    records = ['sender.test. 60 IN TXT "v=spf1 ip4:127.0.0.1 -all"']
-
-    def deliver(self, number):
-        content = harness.message("s@sender.test", self.alice, subject=f"soak {number}")
-        self.assertEqual(self.send("s@sender.test", [self.alice], content), {})
-
-    def test_memory_stays_flat_and_mail_is_taken(self):
-        pid, over = self.suite.told["pids"]["smtp-ingress"], threading.Event()
-        address = harness.split(self.suite.told["smtp"])
-        slow = [socket.create_connection(address) for _ in range(SLOW)]
-        attackers = [Attacker(attack.__name__, address, lambda client, attack=attack: attack(client, self.alice),
-                              over)
-                     for attack in (endless_header, endless_line, endless_command, recipients, nonsense, gone)]
-        for attacker in attackers:
-            attacker.start()
-        samples, delivered, slowest = [], 0, 0.0
-        begin = time.monotonic()
-        while time.monotonic() - begin < MINUTES * 60:
-            for client in slow:
-                try:
-                    client.send(b"N")
-                except OSError:
-                    pass
-            sent = time.monotonic()
-            self.deliver(delivered)
-            slowest = max(slowest, time.monotonic() - sent)
-            delivered += 1
-            samples.append(resident(pid))
-            time.sleep(0.5)
-        over.set()
-        for attacker in attackers:
-            attacker.join(60)
-        for client in slow:
-            client.close()
-        half = len(samples) // 2
-        first, last = max(samples[:half]), max(samples[half:])
-        rounds = ", ".join(f"{attacker.rounds} x {attacker.name}" for attacker in attackers)
-        print(f"{delivered} messages, slowest {slowest:.1f} s; memory at most {first >> 20} MiB in the first half,"
-              f" {last >> 20} MiB in the second; {rounds}", file=sys.stderr)
-        self.assertLess(last - first, MAY_GROW)
-        self.wait_for(lambda: len(self.inbox(self.alice)) == delivered, 30, "all mail")
+    def test_messages_without_end(self):
+        self.attack("endless_body", {"552 5.3.4"}, share=DEAR, may_take=MAY_TAKE_FOR_REPORTS)
 
 
 if __name__ == "__main__":

@@ -58,6 +58,15 @@ def used_ports(own_dns):
     return names + ["internal-smtp"] + (["dns"] if own_dns else [])
 
 
+def changed(config, settings):
+    """`config` with the settings in it; of lists the items are put behind those that are there."""
+    if isinstance(config, dict) and isinstance(settings, dict):
+        return {**config, **{name: changed(config.get(name), value) for name, value in settings.items()}}
+    if isinstance(config, list) and isinstance(settings, list):
+        return config + settings
+    return settings
+
+
 def _common(suite, name):
     return {"metrics_listen": suite.metrics(name), "drain": {"grace": "10s"}}
 

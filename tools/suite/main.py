@@ -21,6 +21,20 @@ from supervisor import Daemon, stop_all
 HOST = "127.0.0.1"
 
 
+def load_settings(path):
+    """{daemon: what is changed of its configuration} of --settings."""
+    if path is None:
+        return {}
+    try:
+        with open(path, encoding="utf-8") as source:
+            settings = json.load(source)
+    except ValueError as error:
+        raise SuiteError(f"{path}: {error}") from None
+    if not isinstance(settings, dict) or set(settings) - set(configs.START_ORDER):
+        raise SuiteError(f"{path}: an object with settings of {', '.join(configs.START_ORDER)} is expected.")
+    return settings
+
+
 class Suite:
     """One suite in one folder: everything it needs is made where it is not there yet."""
 
@@ -28,6 +42,7 @@ class Suite:
         self.root = root  # of the source tree
         self.dir = os.path.abspath(options.dir)
         self.options = options
+        self.settings = load_settings(options.settings)
         self.cluster = None
         self.unbound = None
         self.daemons = []
@@ -107,7 +122,7 @@ class Suite:
 
     def _start_daemons(self):
         for name in configs.START_ORDER:
-            config = self._write_config(name, configs.MAKERS[name](self))
+            config = self._write_config(name, configs.changed(configs.MAKERS[name](self), self.settings.get(name, {})))
             command = [configs.binary(self.root, name), "--config", config]
             environment = {"GODWIT_DATABASE": self.conninfo.get(configs.role(name), "")}
             daemon = Daemon(name, command, self.path("logs", f"{name}.log"), self.metrics(name), environment)
@@ -339,6 +354,8 @@ def main():
     parser.add_argument("--mta-sts-port", type=int, metavar="N", help="of web servers with MTA-STS policies, for tests")
     parser.add_argument("--certificate-lifetime", metavar="TIME",
                         help="how long a certificate is good, such as 5m; it is renewed after two thirds")
+    parser.add_argument("--settings", metavar="FILE", help="JSON: {daemon: {setting: value}}, changes to their "
+                        "configurations; lists are put behind what is there")
     parser.add_argument("--detach", action="store_true", help="return when all is ready")
     parser.add_argument("--stop", action="store_true", help="end the suite in --dir")
     options = parser.parse_args()
