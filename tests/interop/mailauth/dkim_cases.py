@@ -161,7 +161,8 @@ DAMAGES = {
 
 NOW = int(time.time())
 DAY = 24 * 3600
-# name: (tags instead of the usual ones, what is done to the message then, what we say). None leaves a tag out.
+# name: (tags instead of the usual ones, what is done to the message then, what we say). None leaves a tag out; KEY is
+# the key's name.
 TAGS = {
     "the usual": ({}, None, "pass"),
     "no c=": ({"c": None}, None, "pass"),
@@ -184,6 +185,7 @@ TAGS = {
     "l= is no number": ({"l": "all"}, None, "neutral"),
     "i= in d=": ({"i": "ann@sender.test"}, None, "pass"),
     "i= below d=": ({"i": "ann@sub.sender.test"}, None, "pass"),
+    "i= below d=, which the key forbids": ({"i": "ann@sub.sender.test", "s": "same-domain-KEY"}, None, "permerror"),
     "i= in another domain": ({"i": "ann@other.test"}, None, "permerror"),
     "i= in a domain that ends like d=": ({"i": "ann@notsender.test"}, None, "permerror"),
     "i= without @": ({"i": "sender.test"}, None, "neutral"),
@@ -260,6 +262,7 @@ DIFFERENCES = [
     ("python3-dkim", "l=0", None, "RFC 6376 §8.2: a verifier may want the whole body signed; we do"),
     ("opendkim", "l=0", None, "RFC 6376 §8.2: a verifier may want the whole body signed; we do"),
     ("python3-dkim", "l= beyond the body", None, "RFC 6376 §3.5: l= must not be larger than the body"),
+    ("python3-dkim", "i= below d=, which the key forbids", None, "RFC 6376 §3.6.1: t=s wants the domain of i= to be d="),
     ("python3-dkim", "q= unknown and dns/txt", None, "RFC 6376 §3.5: q= is a list, of which one method suffices"),
     ("python3-dkim", "From not signed", None, "RFC 6376 §6.1.1: without From in h= it is a PERMFAIL"),
     ("opendkim", "a tag twice", None, "RFC 6376 §3.2: a tag list with a name twice is invalid"),

@@ -67,6 +67,7 @@ class Crafted:
         if tags.get("l") == "whole":
             tags = {**tags, "l": str(len(text))}
         covered = text[:int(tags["l"])] if tags.get("l", "").isdigit() else text
+        tags = {name: value and value.replace("KEY", key) for name, value in tags.items()}
         usual = {"v": "1", "a": algorithm, "c": "relaxed/relaxed", "d": DOMAIN, "s": selector or key, "t": str(NOW),
                  "h": ":".join(FIELDS), "bh": base64.b64encode(signer.hasher(covered).digest()).decode()}
         fields = [(name.encode(), value.encode()) for name, value in {**usual, **tags}.items() if value is not None]
