@@ -252,8 +252,8 @@ BODIES = {
 
 # Where a peer may say something else: (peer, name or None for all, algorithm or None for all, why).
 DIFFERENCES = [
-    ("python3-dkim", None, "rsa-sha1", "RFC 8301 §3.1: rsa-sha1 is not to be used; the peer is older at heart"),
-    ("opendkim", None, "rsa-sha1", "RFC 8301 §3.1: rsa-sha1 is not to be used; the peer is older at heart"),
+    ("python3-dkim", None, "rsa-sha1", "RFC 8301 §3.1: nobody verifies rsa-sha1; the peer still does"),
+    ("opendkim", None, "rsa-sha1", "RFC 8301 §3.1: nobody verifies rsa-sha1; the peer still does"),
     ("python3-dkim", "a space before the colon", None,
      "RFC 6376 §3.4.2 drops it; the peer reads no field of RFC 5322 §4.5 (obsolete syntax)"),
     ("python3-dkim", "x= before t=", None, "RFC 6376 §3.5: x= must be greater than t="),
@@ -262,7 +262,7 @@ DIFFERENCES = [
     ("python3-dkim", "l=0", None, "RFC 6376 §8.2: a verifier may want the whole body signed; we do"),
     ("opendkim", "l=0", None, "RFC 6376 §8.2: a verifier may want the whole body signed; we do"),
     ("python3-dkim", "l= beyond the body", None, "RFC 6376 §3.5: l= must not be larger than the body"),
-    ("python3-dkim", "i= below d=, which the key forbids", None, "RFC 6376 §3.6.1: t=s wants the domain of i= to be d="),
+    ("python3-dkim", "i= below d=, which the key forbids", None, "RFC 6376 §3.6.1: with t=s the domain of i= is d="),
     ("python3-dkim", "q= unknown and dns/txt", None, "RFC 6376 §3.5: q= is a list, of which one method suffices"),
     ("python3-dkim", "From not signed", None, "RFC 6376 §6.1.1: without From in h= it is a PERMFAIL"),
     ("opendkim", "a tag twice", None, "RFC 6376 §3.2: a tag list with a name twice is invalid"),
