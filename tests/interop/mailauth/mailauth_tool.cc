@@ -3,12 +3,12 @@
 //
 //   mailauth_tool verify ZONE FILE...
 //       one line a file: dkim=pass,fail arc=none
-//   mailauth_tool sign DOMAIN FORM FILE SELECTOR KEY...
-//       FORM: "relaxed/simple"; a field for each key
+//   mailauth_tool sign DOMAIN FORM FIELDS FILE SELECTOR KEY...
+//       FORM: "relaxed/simple"; FIELDS: "from:to", "" for the usual ones; a field for each key
 //   mailauth_tool seal KEY DOMAIN SELECTOR ZONE FILE
 //       the three fields
 //   mailauth_tool spf ZONE < lines "IP <tab> HELO <tab> SENDER"
-//       one line each: "pass"
+//       one line each: "pass <tab> explanation <tab> problem"; %{t} is 0
 
 #include <fstream>
 #include <iostream>
@@ -77,12 +77,16 @@ int Sign(const std::vector<std::string>& args) {
   options.domain = args.at(1);
   options.header_canonicalization = form(names.at(0));
   options.body_canonicalization = form(names.at(1));
+  options.timestamp = absl::Now();
+  for (const std::string_view name : base::Split(args.at(3), ':')) {
+    if (!name.empty()) options.exact_fields.emplace_back(name);
+  }
   std::vector<dkim::SigningKey> keys;
-  for (size_t i = 4; i + 1 < args.size(); i += 2) {
+  for (size_t i = 5; i + 1 < args.size(); i += 2) {
     keys.push_back({args[i], dkim::PrivateKey::FromPem(ReadFile(args[i + 1])).value()});
   }
   dkim::Signer signer(options);
-  signer.Feed(ReadFile(args.at(3)));
+  signer.Feed(ReadFile(args.at(4)));
   std::cout << signer.Finish(keys).value();
   return 0;
 }
@@ -91,7 +95,8 @@ int Seal(const std::vector<std::string>& args) {
   const testing::FakeZone zone(ReadFile(args.at(4)));
   arc::Sealer sealer({.domain = args.at(2),
                       .selector = args.at(3),
-                      .key = dkim::PrivateKey::FromPem(ReadFile(args.at(1))).value()});
+                      .key = dkim::PrivateKey::FromPem(ReadFile(args.at(1))).value(),
+                      .timestamp = absl::Now()});
   arc::ChainChecker chain({}, absl::Now());
   dkim::MessageStream message(1 << 20, [&](const auto& header, auto& body) {
     chain.OnHeader(header, body);
@@ -114,9 +119,11 @@ int Spf(const std::vector<std::string>& args) {
     query.ip = base::IpAddress::Parse(parts.at(0)).value();
     query.helo = std::string(parts.at(1));
     query.mail_from = std::string(parts.at(2));
+    query.now = absl::UnixEpoch();
     const auto result =
         testing::Evaluate(zone, [&](const auto& answers) { return spf::Evaluate(query, answers); });
-    std::cout << spf::ResultName(result.code) << "\t" << result.problem << "\n";
+    std::cout << spf::ResultName(result.code) << "\t" << result.explanation << "\t"
+              << result.problem << "\n";
   }
   return 0;
 }
