@@ -92,6 +92,23 @@ class Localserve(unittest.TestCase):
             answer = harness.godwitctl("lookup", "dns", "TXT", key["name"], "--dns", told["dns"], "--json")
             self.assertEqual(answer["records"], [key["text"]])
 
+    def test_a_file_of_settings_changes_what_daemons_do(self):
+        path = os.path.join(self.dir, "settings.json")
+        with open(path, "w") as out:
+            json.dump({"smtp-ingress": {"no_mail": True}}, out)
+        self.start("--settings", path)
+        with socket.create_connection(harness.split(self.told()["smtp"]), timeout=10) as client:
+            self.assertTrue(client.recv(100).startswith(b"521 "))
+
+    def test_a_file_of_settings_for_nobody_is_refused(self):
+        path = os.path.join(self.dir, "settings.json")
+        for told in ('{"smtp-ingres": {}}', '{"smtp-ingress": true}', "{"):
+            with open(path, "w") as out:
+                out.write(told)
+            done = localserve("--dir", self.dir, "--settings", path)
+            self.assertNotEqual(done.returncode, 0)
+            self.assertIn(path, done.stderr)
+
     def test_a_daemon_that_dies_is_started_again_and_told_anew(self):
         self.start()
         before = self.told()["pids"]

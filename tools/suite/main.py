@@ -78,7 +78,7 @@ class Suite:
     def _write_config(self, name, config):
         path = self.path("config", f"{name}.yaml")
         with open(path, "w") as out:
-            json.dump(config, out, indent=1)  # JSON is YAML
+            json.dump({**config, **self.options.settings.get(name, {})}, out, indent=1)  # JSON is YAML
         return path
 
     def _start_dns(self):
@@ -326,6 +326,18 @@ def outbound(text):
     return text
 
 
+def settings(path):
+    """What is in the file of --settings, or an error for people."""
+    try:
+        with open(path) as source:
+            told = json.load(source)
+    except (OSError, ValueError) as error:
+        raise argparse.ArgumentTypeError(f"{path}: {error}")
+    if not isinstance(told, dict) or not all(name in configs.MAKERS and isinstance(told[name], dict) for name in told):
+        raise argparse.ArgumentTypeError(f"{path}: it is " '{"DAEMON": {"SETTING": ...}}')
+    return told
+
+
 def main():
     parser = argparse.ArgumentParser(prog="tools/localserve", description="Godwit on one machine.")
     parser.add_argument("--dir", required=True, help="where everything is kept")
@@ -339,6 +351,9 @@ def main():
     parser.add_argument("--mta-sts-port", type=int, metavar="N", help="of web servers with MTA-STS policies, for tests")
     parser.add_argument("--certificate-lifetime", metavar="TIME",
                         help="how long a certificate is good, such as 5m; it is renewed after two thirds")
+    parser.add_argument("--settings", metavar="FILE", type=settings, default={},
+                        help='JSON, {"smtp-ingress": {"require_tls": true}}: instead of what a daemon\'s settings of '
+                        "these names are else")
     parser.add_argument("--detach", action="store_true", help="return when all is ready")
     parser.add_argument("--stop", action="store_true", help="end the suite in --dir")
     options = parser.parse_args()
