@@ -1,7 +1,6 @@
 """Whether a message costs the same when its mailbox, and what is known of its sender, have grown."""
 
 import cpu
-import load
 
 BATCH = 10_000  # messages of smtp_load at a time: they are in memory
 
@@ -25,9 +24,7 @@ def run(server, bench, cell, messages, per_connection):
         count = messages * (tenth + 1) // 10 - messages * tenth // 10
         seconds, slowest = 0.0, 0.0
         for size in _batches(count):
-            ready = load.Load(bench.mail, cell.recipients(), size, cell.size)
-            ready.ready(server.address, cell.sessions, per_connection)
-            begin, end, more = ready.go()
+            begin, end, more = bench.ready(server, cell, size, per_connection).go()
             seconds += end - begin
             slowest = max(slowest, more["p99_ms"])
         now = _spent(server)
