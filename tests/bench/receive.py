@@ -8,6 +8,7 @@ import argparse
 import os
 import re
 import shutil
+import signal
 import sys
 import tempfile
 
@@ -142,6 +143,7 @@ def fill_one_mailbox(bench, options):
 def main():
     options = parse()
     own_network.enter()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended"))  # and with it all that it started
     names = ["godwit"] if options.flat else options.servers
     bench = Bench([receivers.KINDS[name] for name in names], max(options.mailboxes), options.signatures)
     try:

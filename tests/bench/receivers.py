@@ -55,7 +55,11 @@ class Godwit:
             out.flush()
             self.suite = harness.Suite([], ["--dns", dns, "--settings", out.name])
         self.address = self.suite.told["smtp"]
-        self.passwords = {mailbox(number): self.suite.add_account(mailbox(number)) for number in range(mailboxes)}
+        try:
+            self.passwords = {mailbox(number): self.suite.add_account(mailbox(number)) for number in range(mailboxes)}
+        except BaseException:
+            self.suite.close()
+            raise
 
     def processes(self):
         told = self.suite.told
@@ -107,6 +111,14 @@ class PostfixPlain:
             os.chmod(folder, 0o777)
         self.binds = [f"{self.sockets}:/srv/sockets"]
         self.peers = {}
+        self.postfix = None
+        try:
+            self.start()
+        except BaseException:
+            self.close()
+            raise
+
+    def start(self):
         self.start_dovecot()
         self.start_verifiers()
         self.postfix = postfix_peer.Postfix(harness.ROOT, os.path.join(self.folder, "postfix"), [
@@ -182,7 +194,8 @@ service lmtp {
             return source.read()
 
     def close(self):
-        self.postfix.stop()
+        if self.postfix is not None:
+            self.postfix.stop()
         for peer in self.peers.values():
             peer.close()
         shutil.rmtree(self.folder, ignore_errors=True)

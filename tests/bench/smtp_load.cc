@@ -233,7 +233,7 @@ int Main(const std::vector<std::string>& args) {
 
   std::cout << "ready" << std::endl;
   std::string line;
-  std::getline(std::cin, line);
+  if (!std::getline(std::cin, line)) Die("nobody waits for it any more");
   const double cpu = CpuSeconds();
   const double begin = Now();
   const std::vector<double> waits = RunAll(options, messages);
