@@ -65,6 +65,28 @@ TEST_CASE_METHOD(IngressFixture, "A message is verified, gets its trace fields a
   CheckStore();
 }
 
+TEST_CASE_METHOD(IngressFixture, "RFC 8601 §2.2: with verification off the result is none",
+                 "[smtp-ingress][component]") {
+  Start("verification: off\n");
+  StopVerifier();
+  SmtpClient client = Connect();
+  client.Reply();
+  // No From: with verification on, 550.
+  CHECK(client.SendMessage("s@x.example", {"alice@y.example"},
+                           "Authentication-Results: mx.y.example; dmarc=pass\r\n"
+                           "Subject: hello\r\n\r\ntext\r\n") == kAccepted);
+  const std::string stored = OnlyMessage(alice);
+  const std::string front =
+      "Return-Path: <s@x.example>\r\n"
+      "Delivered-To: alice@y.example\r\n"
+      "Authentication-Results: mx.y.example; none\r\n"
+      "X-Godwit-Reason: accepted\r\n"
+      "Received: from client.test ([127.0.0.1])\r\n";
+  CHECK(stored.substr(0, front.size()) == front);
+  CHECK(Contains(stored, "\r\n\r\ntext\r\n"));
+  CHECK_FALSE(Contains(stored, "dmarc=pass"));
+}
+
 TEST_CASE_METHOD(IngressFixture, "RCPT is answered from the directory",
                  "[smtp-ingress][component]") {
   const store::AccountId full = AddAccount("full@y.example");

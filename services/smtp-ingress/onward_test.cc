@@ -345,6 +345,20 @@ TEST_CASE_METHOD(OnwardFixture, "Without a key there is no seal; without auth-ve
   CHECK(queue.taken.size() == 3);
 }
 
+TEST_CASE_METHOD(OnwardFixture, "RFC 8617 §5.1: with verification off nothing is sealed",
+                 "[smtp-ingress][component]") {
+  AddAlias("out@y.example", {"e@z.example"});
+  StartWithQueue("verification: off\n");
+  verifier.seal.set_header_fields("ARC-Seal: i=1; cv=none\r\n");
+  SmtpClient client = Connect();
+  client.Reply();
+  CHECK(client.SendMessage("s@x.example", {"out@y.example"}, kText) == kAccepted);
+  CHECK(verifier.seal_contexts.empty());
+  REQUIRE(queue.taken.size() == 1);
+  CHECK(Contains(queue.taken[0].header, "Authentication-Results: mx.y.example; none\r\n"));
+  CHECK_FALSE(Contains(queue.taken[0].header, "ARC-Seal"));
+}
+
 // --- DSN (RFC 3461 §5.2.7) -----------------------------------------------------------------------
 
 TEST_CASE_METHOD(OnwardFixture, "The wishes of a sender go with his message",

@@ -36,6 +36,7 @@ struct Settings {
   smtp::ServerOptions smtp;
   bool no_mail = false;
   bool dsn = false;  // offered to other servers
+  bool verify = true;
   std::vector<std::string> internal_clients;
   size_t max_received_fields = 100;
   absl::Duration data_total = absl::Minutes(30);

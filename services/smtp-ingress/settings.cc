@@ -50,6 +50,7 @@ Settings MakeSettings(const Config& config) {
   settings.smtp.forward_path = settings.smtp.reverse_path;
   settings.no_mail = config.no_mail();
   settings.dsn = config.has_delivery_queue();
+  settings.verify = config.verification() != Config::VERIFICATION_OFF;
   settings.internal_clients.assign(config.internal().clients().begin(),
                                    config.internal().clients().end());
   if (settings.internal_clients.empty()) settings.internal_clients = {"delivery-queue"};

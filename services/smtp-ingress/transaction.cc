@@ -434,6 +434,8 @@ outgoing::Message Transaction::MakeOnwardMessage(HeaderFacts facts) const {
 base::Task<absl::StatusOr<Seals>> Transaction::MakeSeals(const outgoing::Message* message,
                                                          std::string results, std::string arc) {
   Seals seals;
+  // RFC 8617 §5.1: a seal says what the chain was worth when it came.
+  if (!services_->settings.verify) co_return seals;
   const std::set<std::string> domains = onward_.domains();
   for (const std::string& domain : domains) {
     outgoing::SealFacts facts;

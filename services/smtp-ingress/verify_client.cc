@@ -126,7 +126,36 @@ class Client : public VerifyClient {
   std::unique_ptr<pb::AuthVerifier::Stub> stub_;
 };
 
+class NoCall : public VerifyCall {
+ public:
+  explicit NoCall(const std::string& authserv_id) {
+    // RFC 8601 §2.2: "none" is for a server that does no message authentication.
+    verdict_.authentication_results = authserv_id + "; none";
+  }
+  base::Task<absl::Status> Start() override { co_return absl::OkStatus(); }
+  base::Task<absl::Status> Send(std::string) override { co_return absl::OkStatus(); }
+  base::Task<absl::StatusOr<Verdict>> Finish() override { co_return std::move(verdict_); }
+
+ private:
+  Verdict verdict_;
+};
+
+class NoClient : public VerifyClient {
+ public:
+  explicit NoClient(std::string authserv_id) : authserv_id_(std::move(authserv_id)) {}
+  std::unique_ptr<VerifyCall> Begin(const VerifyEnvelope&, const std::string&) override {
+    return std::make_unique<NoCall>(authserv_id_);
+  }
+
+ private:
+  const std::string authserv_id_;
+};
+
 }  // namespace
+
+std::unique_ptr<VerifyClient> VerifyClient::Off(std::string authserv_id) {
+  return std::make_unique<NoClient>(std::move(authserv_id));
+}
 
 absl::StatusOr<std::unique_ptr<VerifyClient>> VerifyClient::Create(VerifyOptions options) {
   GODWIT_ASSIGN_OR_RETURN(auto channel, rpc::Connect(options.channel));

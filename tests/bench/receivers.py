@@ -1,38 +1,27 @@
-"""The servers that tests/bench/receive.py measures: Godwit, and Postfix with Dovecot behind it.
+"""The servers that tests/bench/receive.py measures.
 
-Each has an `address` to send to, `mailboxes` that exist, `processes()` for the CPU columns, and
-`delivered(mark, count)`, which waits until all mail since `mark()` lies in its mailboxes.
+Each has a `name`, whether it `verifies`, an `address` to send to, any number of mailboxes (see
+`mailbox()`), `processes()` for the CPU columns, `delivered(mark, count)`, which waits until all mail since
+`mark()` lies in its mailboxes, and `newest(number)`, a message as it lies there.
 """
 
+import imaplib
+import json
 import os
 import shutil
-import socket
-import subprocess
+import ssl
 import sys
 import tempfile
 import time
 
-TESTS = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-sys.path[:0] = [os.path.join(TESTS, "e2e"), os.path.join(TESTS, "interop")]
-
-import psycopg2  # noqa: E402
-
-import harness  # noqa: E402
-import postfix_peer  # noqa: E402
+from peer import Peer, harness, postfix_peer
 
 DOMAIN = "godwit.test"
-SENDER = "ann@sender.test"
-BOXES = 100
-ONE = f"one@{DOMAIN}"
-MANY = f"u@{DOMAIN}"  # smtp-source -N puts 1, 2, 3, ... before it
+HOST = "postfix.test"
 
 
-def listens(port):
-    try:
-        socket.create_connection(("127.0.0.1", port), 1).close()
-        return True
-    except OSError:
-        return False
+def mailbox(number):
+    return f"box{number}@{DOMAIN}"
 
 
 def wait_sent(postfix, mark, count):
@@ -55,28 +44,23 @@ class Godwit:
     """The suite as tools/localserve starts it: SPF, DKIM, DMARC, ARC and iprev are checked, all is durable."""
 
     name = "godwit"
+    verifies = True
+    check_at_end = True
+    # Limits are there, and out of reach: all mail comes from one address.
+    settings = {"clients": {"connections": 100_000, "connections_per_minute": 1_000_000, "bytes_per_hour": "100TiB"}}
 
-    def __init__(self, most_messages):
-        self.suite = harness.Suite(['sender.test. 60 IN TXT "v=spf1 ip4:127.0.0.1 -all"',
-                                    '_dmarc.sender.test. 60 IN TXT "v=DMARC1; p=none"'])
+    def __init__(self, dns, mailboxes):
+        self.suite = harness.Suite([], ["--dns", dns], {"smtp-ingress": self.settings})
         self.address = self.suite.told["smtp"]
-        self.suite.add_account(ONE)
-        for number in range(BOXES):
-            self.suite.add_account(f"box{number}@{DOMAIN}")
-        self._number_addresses(most_messages)
-
-    def _number_addresses(self, most):
-        """1u@, 2u@, ... are addresses of box0@ to box99@ in turn."""
-        with psycopg2.connect(self.suite.superuser()) as connection, connection.cursor() as cursor:
-            cursor.execute("INSERT INTO addresses (domain, local_part, account_id, created_at)"
-                           " SELECT box.domain, n || 'u', box.account_id, box.created_at"
-                           " FROM generate_series(1, %s) n JOIN addresses box"
-                           " ON box.domain = %s AND box.local_part = 'box' || n %% %s", (most, DOMAIN, BOXES))
-        connection.close()
+        try:
+            self.passwords = {mailbox(number): self.suite.add_account(mailbox(number)) for number in range(mailboxes)}
+        except BaseException:
+            self.suite.close()
+            raise
 
     def processes(self):
         told = self.suite.told
-        return {**told["pids"], "postgres": told["postgres_pid"], "(dns)": self.suite.unbound.process.pid}
+        return {**told["pids"], "postgres": told["postgres_pid"]}
 
     def mark(self):
         return None
@@ -84,70 +68,114 @@ class Godwit:
     def delivered(self, _mark, _count):
         """250 says so."""
 
+    def newest(self, number):
+        told = self.suite.told
+        tls = ssl.create_default_context(cafile=told["ca_file"])
+        with imaplib.IMAP4_SSL(*harness.split(told["imaps"]), ssl_context=tls, timeout=30) as client:
+            client.login(mailbox(number), self.passwords[mailbox(number)])
+            client.select("INBOX", readonly=True)
+            return client.fetch("*", "(BODY.PEEK[])")[1][0][1]
+
     def close(self):
         try:
-            self.suite.check_store()
+            if self.check_at_end:
+                self.suite.check_store()
         finally:
             self.suite.close()
 
 
-class PostfixDovecot:
+class GodwitPlain(Godwit):
+    """The same without verification."""
+
+    name = "godwit-plain"
+    verifies = False
+    settings = {**Godwit.settings, "verification": "off"}
+
+
+class PostfixPlain:
     """Debian's Postfix delivering by LMTP to Debian's Dovecot with Maildirs, as shipped; nothing is verified."""
 
-    name = "postfix+dovecot"
+    name = "postfix-plain"
+    verifies = False
+    root = "postfix"
 
-    def __init__(self, _most_messages):
+    def __init__(self, dns, _mailboxes):
+        self.dns = dns
         self.folder = tempfile.mkdtemp(prefix="godwit-bench-", dir="/var/tmp")
-        os.chmod(self.folder, 0o755)
-        self.dovecot = None
-        port = harness.free_port()
-        self._start_dovecot(port)
+        self.sockets = os.path.join(self.folder, "sockets")
+        for folder in (self.folder, self.sockets):
+            os.makedirs(folder, exist_ok=True)
+            os.chmod(folder, 0o777)
+        self.binds = [f"{self.sockets}:/srv/sockets"]
+        self.peers = {}
+        self.postfix = None
+        try:
+            self.start()
+        except BaseException:
+            self.close()
+            raise
+
+    def start(self):
+        self.start_dovecot()
+        self.start_verifiers()
         self.postfix = postfix_peer.Postfix(harness.ROOT, os.path.join(self.folder, "postfix"), [
             f"virtual_mailbox_domains = {DOMAIN}",
             "virtual_mailbox_maps = static:all",
-            "virtual_alias_maps = regexp:/etc/postfix/numbers",
-            f"virtual_transport = lmtp:inet:127.0.0.1:{port}"])
-        with open(self.postfix.path("etc/postfix/numbers"), "w", encoding="ascii") as out:
-            out.write(f"/^[0-9]*([0-9][0-9])u@/ box$1@{DOMAIN}\n/^([0-9])u@/ box0$1@{DOMAIN}\n")
+            "virtual_transport = lmtp:unix:/srv/sockets/lmtp",
+            # The limits are there, and out of reach: all mail comes from one address.
+            "smtpd_client_connection_count_limit = 1000",
+            *self.settings()], self.services(), root=self.root, binds=self.binds)
+        self.prepare()
         self.postfix.start()
         self.address = f"127.0.0.1:{self.postfix.port}"
 
-    def _start_dovecot(self, port):
-        config = os.path.join(self.folder, "dovecot.conf")
-        with open(config, "w", encoding="ascii") as out:
-            out.write(f"""protocols = lmtp
+    def start_verifiers(self):
+        """What runs beside Postfix."""
+
+    def settings(self):
+        return []
+
+    def services(self):
+        return []
+
+    def prepare(self):
+        """Files in Postfix's root."""
+
+    def write(self, name, text):
+        path = os.path.join(self.folder, name)
+        with open(path, "w", encoding="ascii") as out:
+            out.write(text)
+        return path
+
+    def start_peer(self, name, command, config, inside):
+        """One that listens on a socket of its name."""
+        path = self.write(f"{name}.conf", config)
+        peer = self.peers[name] = Peer(name, command, os.path.join(self.folder, name),
+                                       [*self.binds, f"{path}:{inside}"])
+        peer.wait_listens(os.path.join(self.sockets, "lmtp" if name == "dovecot" else name))
+
+    def start_dovecot(self):
+        self.start_peer("dovecot", ["dovecot", "-F"], """protocols = lmtp
 ssl = no
 log_path = /var/log/dovecot.log
 mail_location = maildir:/var/mail/%n
-userdb {{
+userdb {
   driver = static
   args = uid=vmail gid=vmail home=/var/mail/%n allow_all_users=yes
-}}
-passdb {{
+}
+passdb {
   driver = static
   args = nopassword=y
-}}
-service lmtp {{
-  inet_listener lmtp {{
-    address = 127.0.0.1
-    port = {port}
-  }}
-}}
-""")
-        log = open(os.path.join(self.folder, "dovecot.out"), "wb")
-        self.dovecot = subprocess.Popen(
-            [os.path.join(harness.ROOT, "tools/peers"), "--state", os.path.join(self.folder, "dovecot"), "--bind",
-             f"{config}:/etc/dovecot/dovecot.conf", "--run", "dovecot", "--", "dovecot", "-F"],
-            stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
-        deadline = time.monotonic() + 60
-        while not listens(port):
-            if self.dovecot.poll() is not None or time.monotonic() > deadline:
-                with open(log.name, errors="replace", encoding="utf-8") as source:
-                    sys.exit("Dovecot did not start: " + source.read())
-            time.sleep(0.1)
+}
+service lmtp {
+  unix_listener /srv/sockets/lmtp {
+    mode = 0666
+  }
+}
+""", "/etc/dovecot/dovecot.conf")
 
     def processes(self):
-        return {"postfix": self.postfix.process.pid, "dovecot": self.dovecot.pid}
+        return {"postfix": self.postfix.process.pid, **{name: peer.process.pid for name, peer in self.peers.items()}}
 
     def mark(self):
         """Where Postfix's log ends now."""
@@ -156,8 +184,119 @@ service lmtp {{
     def delivered(self, mark, count):
         wait_sent(self.postfix, mark, count)
 
+    def newest(self, number):
+        folder = os.path.join(self.folder, "dovecot/var/mail", f"box{number}", "new")
+        names = [os.path.join(folder, name) for name in os.listdir(folder)]
+        with open(max(names, key=os.path.getmtime), "rb") as source:
+            return source.read()
+
     def close(self):
-        self.postfix.stop()
-        self.dovecot.terminate()
-        self.dovecot.wait(30)
+        if self.postfix is not None:
+            self.postfix.stop()
+        for peer in self.peers.values():
+            peer.close()
         shutil.rmtree(self.folder, ignore_errors=True)
+
+
+class PostfixMilters(PostfixPlain):
+    """With opendkim and opendmarc as milters and policyd-spf as policy service."""
+
+    name = "postfix-milters"
+    verifies = True
+    root = "postfix-spf"
+
+    def start_verifiers(self):
+        # Nameservers and not ResolverConfiguration: that file is parsed for each message, by a parser
+        # that is not made for threads, and opendkim dies of it.
+        self.start_peer("opendkim", ["opendkim", "-f", "-x", "/etc/opendkim.conf"], f"""Mode v
+AuthservID {HOST}
+Nameservers {self.dns.rpartition(":")[0]}
+Socket local:/srv/sockets/opendkim
+UMask 000
+UserID opendkim
+Syslog no
+""", "/etc/opendkim.conf")
+        self.start_peer("opendmarc", ["opendmarc", "-f", "-c", "/etc/opendmarc.conf"], f"""AuthservID {HOST}
+TrustedAuthservIDs {HOST}
+PublicSuffixList /usr/share/publicsuffix/public_suffix_list.dat
+Socket local:/srv/sockets/opendmarc
+UMask 000
+UserID opendmarc
+Syslog false
+""", "/etc/opendmarc.conf")
+
+    def settings(self):
+        return ["smtpd_milters = unix:/srv/sockets/opendkim, unix:/srv/sockets/opendmarc",
+                "milter_default_action = tempfail",
+                "smtpd_recipient_restrictions = reject_unauth_destination,"
+                " check_policy_service unix:private/policyd-spf",
+                "policyd-spf_time_limit = 3600"]
+
+    def services(self):
+        return ["policyd-spf unix - n n - 0 spawn user=policyd-spf argv=/usr/bin/policyd-spf"]
+
+    def prepare(self):
+        # In a form that opendmarc reads.
+        with open(self.postfix.path("etc/postfix-policyd-spf-python/policyd-spf.conf"), "a", encoding="ascii") as out:
+            out.write(f"Header_Type = AR\nAuthserv_Id = {HOST}\n")
+
+
+class PostfixRspamd(PostfixPlain):
+    """With rspamd as milter: its modules SPF, DKIM and DMARC, no Redis; it scans in the process that
+    speaks the milter protocol, one a core."""
+
+    name = "postfix-rspamd"
+    verifies = True
+
+    def start_verifiers(self):
+        self.start_peer("rspamd", ["sh", "-ec", "mkdir -p /run/rspamd; chown _rspamd /run/rspamd;"
+                                   " exec rspamd -f -u _rspamd -g _rspamd -c /etc/rspamd/rspamd.conf"],
+                        f"""options {{
+  filters = "dkim";
+  dns {{
+    nameserver = ["{self.dns}"];
+  }}
+  url_tld = "/usr/share/rspamd/effective_tld_names.dat";
+  pidfile = "/run/rspamd/rspamd.pid";
+  cache_file = "/var/lib/rspamd/symbols.cache";
+  hs_cache_dir = "/var/lib/rspamd/";
+  control_socket = "/var/lib/rspamd/rspamd.sock mode=0600";
+}}
+logging {{
+  type = "file";
+  filename = "/var/log/rspamd/rspamd.log";
+  level = "notice";
+}}
+worker "rspamd_proxy" {{
+  bind_socket = "/srv/sockets/rspamd mode=0666";
+  milter = yes;
+  timeout = 120s;
+  upstream "local" {{
+    default = yes;
+    self_scan = yes;
+  }}
+  count = {os.cpu_count()};
+}}
+group "policies" {{
+  .include "/etc/rspamd/scores.d/policies_group.conf"
+}}
+# Those without a section of their own stay off.
+modules {{
+  path = "/usr/share/rspamd/plugins";
+}}
+dkim {{
+}}
+spf {{
+}}
+dmarc {{
+}}
+milter_headers {{
+  use = ["authentication-results"];
+}}
+""", "/etc/rspamd/rspamd.conf")
+
+    def settings(self):
+        return ["smtpd_milters = unix:/srv/sockets/rspamd", "milter_default_action = tempfail"]
+
+
+KINDS = {kind.name: kind for kind in (GodwitPlain, Godwit, PostfixPlain, PostfixMilters, PostfixRspamd)}

@@ -14,7 +14,7 @@ import tempfile
 
 import compare
 import relays
-from receivers import harness
+from peer import harness
 
 SUBMIT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "submit.py")
 
@@ -70,6 +70,7 @@ def parse():
     parser.add_argument("--per-connection", type=compare.numbers, default=[1, 20], metavar="N,...",
                         help="messages that a client sends before it logs in again")
     compare.add_options(parser, 2000)
+    parser.add_argument("--no-peer", action="store_true", help="Godwit alone")
     return parser.parse_args()
 
 

@@ -13,47 +13,13 @@ import time
 import urllib.request
 
 import receivers
-from receivers import harness, postfix_peer
+from peer import PEERS, Peer, harness, postfix_peer, wait
 
 DOMAIN = receivers.DOMAIN
 SINK_DOMAIN = "sink.test"
 RECIPIENT = f"ann@{SINK_DOMAIN}"
 USERS = 10
 DELIVERED = 'godwit_delivery_queue_recipients_total{result="delivered",route="direct"} '
-PEERS = os.path.join(harness.ROOT, "tools", "peers")
-
-
-def _wait(seconds, what, condition):
-    deadline = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() > deadline:
-            sys.exit(f"{what}: nothing within {seconds} s")
-        time.sleep(0.05)
-
-
-class Peer:
-    """A program of a private root, until close()."""
-
-    def __init__(self, name, command, state, binds=()):
-        self.log = state + ".out"
-        options = ["--state", state]
-        for bind in binds:
-            options += ["--bind", bind]
-        with open(self.log, "wb") as log:
-            self.process = subprocess.Popen([PEERS, *options, "--run", name, "--", *command],
-                                            stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
-
-    def wait_listens(self, port):
-        def ready():
-            if self.process.poll() is not None:
-                with open(self.log, errors="replace", encoding="utf-8") as source:
-                    sys.exit(f"{self.process.args}: " + source.read())
-            return receivers.listens(port)
-        _wait(60, str(self.process.args), ready)
-
-    def close(self):
-        self.process.terminate()
-        self.process.wait(30)
 
 
 class Sink:
@@ -108,7 +74,7 @@ class Godwit:
         sys.exit("delivery-queue does not count " + DELIVERED)
 
     def delivered(self, mark, count):
-        _wait(300, "Godwit's deliveries", lambda: self.mark() >= mark + count)
+        wait(300, "Godwit's deliveries", lambda: self.mark() >= mark + count)
 
     def close(self):
         self.suite.close()

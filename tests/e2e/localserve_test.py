@@ -93,11 +93,12 @@ class Localserve(unittest.TestCase):
             reply = client.ehlo()[1].decode()
         self.assertIn("mx2.godwit.test", reply)
         self.assertIn("RCPTMAX=100", reply)
-        with open(settings, "w", encoding="utf-8") as out:
-            out.write('{"smtp": {}}')
-        done = localserve("--dir", os.path.join(self.dir, "other"), "--settings", settings)
-        self.assertEqual(done.returncode, 1)
-        self.assertIn("smtp-ingress", done.stderr)
+        for told in ('{"smtp": {}}', '{"smtp-ingress": true}', "{"):
+            with open(settings, "w", encoding="utf-8") as out:
+                out.write(told)
+            done = localserve("--dir", os.path.join(self.dir, "other"), "--settings", settings)
+            self.assertEqual(done.returncode, 1)
+            self.assertIn(settings, done.stderr)
 
     def test_the_signing_keys_are_published(self):
         self.start()

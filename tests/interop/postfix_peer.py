@@ -5,7 +5,7 @@
     postfix.run("sendmail -f a@one.test b@two.test < /srv/mail/1", binds=["/tmp/mail:/srv/mail"])
     postfix.log()
 
-`folder` keeps its /etc and /var. Everything it started ends with stop(), or with this process.
+`root` is the one of tools/peers, `binds` are what a running server sees of the machine. `folder` keeps its /etc and /var. Everything it started ends with stop(), or with this process.
 """
 
 import os
@@ -38,8 +38,10 @@ def _free_port():
 
 
 class Postfix:
-    def __init__(self, root, folder, settings, services=()):
-        self.peers = os.path.join(root, "tools", "peers")
+    def __init__(self, tree, folder, settings, services=(), root="postfix", binds=()):
+        self.peers = os.path.join(tree, "tools", "peers")
+        self.root = root
+        self.binds = binds
         self.folder = folder
         self.process = None
         self.port = _free_port()
@@ -59,7 +61,7 @@ class Postfix:
         command = [self.peers, "--state", self.folder]
         for bind in binds:
             command += ["--bind", bind]
-        return [*command, "--run", "postfix", "--", *argv]
+        return [*command, "--run", self.root, "--", *argv]
 
     def run(self, script, binds=(), seconds=60):
         """Standard output of a shell script inside, beside the running server."""
@@ -70,7 +72,7 @@ class Postfix:
         return done.stdout
 
     def start(self):
-        self.process = subprocess.Popen(self._command(["postfix", "start-fg"]), stdin=subprocess.DEVNULL,
+        self.process = subprocess.Popen(self._command(["postfix", "start-fg"], self.binds), stdin=subprocess.DEVNULL,
                                         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
         deadline = time.monotonic() + 30
         while not self._greets():

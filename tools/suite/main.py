@@ -30,7 +30,8 @@ def load_settings(path):
             settings = json.load(source)
     except ValueError as error:
         raise SuiteError(f"{path}: {error}") from None
-    if not isinstance(settings, dict) or set(settings) - set(configs.START_ORDER):
+    known = isinstance(settings, dict) and not set(settings) - set(configs.START_ORDER)
+    if not known or not all(isinstance(one, dict) for one in settings.values()):
         raise SuiteError(f"{path}: an object with settings of {', '.join(configs.START_ORDER)} is expected.")
     return settings
 
