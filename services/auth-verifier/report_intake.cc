@@ -10,9 +10,9 @@
 #include "libs/base/status.h"
 #include "libs/dmarc_report/attachment.h"
 #include "libs/dmarc_report/parse.h"
-#include "libs/dmarc_report/unpack.h"
 #include "libs/idna/domain.h"
 #include "libs/obs/log.h"
+#include "libs/report_file/unpack.h"
 
 namespace godwit::auth_verifier {
 namespace {
@@ -64,7 +64,7 @@ store::ReceivedReportRow MakeRow(const dmarc_report::Record& record) {
 absl::StatusOr<store::ReceivedReport> Read(std::string_view message, std::string_view reporter,
                                            absl::Time received) {
   GODWIT_ASSIGN_OR_RETURN(const std::string file, dmarc_report::AttachedReport(message));
-  GODWIT_ASSIGN_OR_RETURN(const std::string xml, dmarc_report::Unpack(file));
+  GODWIT_ASSIGN_OR_RETURN(const std::string xml, report_file::Unpack(file));
   GODWIT_ASSIGN_OR_RETURN(const dmarc_report::Report report, dmarc_report::ParseXml(xml));
   return Summarize(report, reporter, received);
 }

@@ -1,4 +1,4 @@
-#include "libs/dmarc_report/unpack.h"
+#include "libs/report_file/unpack.h"
 
 #include <zlib.h>
 
@@ -10,7 +10,7 @@
 #include "libs/base/ascii.h"
 #include "libs/base/status.h"
 
-namespace godwit::dmarc_report {
+namespace godwit::report_file {
 namespace {
 
 constexpr size_t kMaxEntries = 16;
@@ -174,4 +174,4 @@ absl::StatusOr<std::string> Unpack(std::string_view file, const UnpackLimits& li
   return std::string(file);
 }
 
-}  // namespace godwit::dmarc_report
+}  // namespace godwit::report_file
