@@ -11,7 +11,8 @@ namespace godwit::tlsrpt {
 
 struct Attached {
   std::string file;       // JSON, or gzip of it
-  std::string submitter;  // of the field TLS-Report-Submitter, as it stands there; "" for none
+  std::string submitter;  // of the field TLS-Report-Submitter, as it stands there; "" for none, or
+                          // one of more than 255 octets or not in UTF-8
 };
 
 // By its media type alone: application/tlsrpt+json or application/tlsrpt+gzip. NotFound and bounds

@@ -185,6 +185,11 @@ TEST_CASE("RFC 8460 §5.3: the report is found by its media type", "[tlsrpt][uni
   const auto bare = AttachedReport("Content-Type: application/tlsrpt+json\r\n\r\nabc");
   REQUIRE(bare.ok());
   CHECK((bare->file == "abc" && bare->submitter.empty()));
+  for (const std::string& none : {std::string(256, 'x'), std::string("\xff")}) {
+    const auto unusable = AttachedReport("TLS-Report-Submitter: " + none +
+                                         "\r\nContent-Type: application/tlsrpt+json\r\n\r\n{}");
+    CHECK((unusable.ok() && unusable->submitter.empty()));
+  }
   // A DMARC report, and one within a message that somebody forwards, are none.
   for (const std::string type : {"application/gzip", "application/json"}) {
     CHECK(!AttachedReport(begin + "Content-Type: " + type +
