@@ -41,6 +41,7 @@ absl::StatusOr<std::string> Inflate(std::string_view packed, int window_bits,
   stream->avail_in = static_cast<uInt>(packed.size());
   const size_t most = MostFrom(packed.size(), limits);
   std::string out;
+  out.reserve(most + kStep);  // growing by copies would take three times as much of a bomb
   for (int result = Z_OK; result != Z_STREAM_END;) {
     const size_t have = out.size();
     if (have > most) return base::ResourceExhausted("unpacks to too much");
