@@ -149,6 +149,66 @@ TEST_CASE_METHOD(IngressFixture, "DMARC reject is honoured, quarantine goes to J
   CheckStore();
 }
 
+TEST_CASE_METHOD(IngressFixture, "RFC 7489 §6.3: quarantine may be reject, and reject Junk",
+                 "[smtp-ingress][component]") {
+  Start("policy: {dmarc_quarantine: reject, dmarc_reject: quarantine}\n");
+  SmtpClient client = Connect();
+  client.Reply();
+  FailDmarc(&verifier, pb::DmarcResult::DISPOSITION_QUARANTINE);
+  CHECK(client.SendMessage("s@x.example", {"alice@y.example"}, kText) ==
+        "550 5.7.26 Message rejected per DMARC policy for x.example");
+  CHECK(CountEmails() == "0");
+  FailDmarc(&verifier, pb::DmarcResult::DISPOSITION_REJECT);
+  CHECK(client.SendMessage("s@x.example", {"alice@y.example"}, kText) == kAccepted);
+  CHECK(Contains(OnlyMessage(alice, "Junk"), "X-Godwit-Reason: dmarc-reject\r\n"));
+  CheckStore();
+}
+
+TEST_CASE_METHOD(IngressFixture, "RFC 7372: what SPF and reverse DNS are refused with",
+                 "[smtp-ingress][component]") {
+  Start("policy: {spf_fail: reject, spf_error: reject, reverse_dns: reject}\n");
+  SmtpClient client = Connect();
+  client.Reply();
+  const auto send = [&] { return client.SendMessage("s@x.example", {"alice@y.example"}, kText); };
+  auto* spf = verifier.response.mutable_spf_mail_from();
+  spf->set_domain("x.example");
+  spf->set_result(pb::RESULT_FAIL);
+  CHECK(send() == "550 5.7.23 SPF MAIL FROM check failed for x.example");
+  spf->set_explanation("See https://x.example/");
+  CHECK(send() ==
+        "550 5.7.23 SPF MAIL FROM check failed for x.example|The domain x.example explains:"
+        "|See https://x.example/");
+  spf->set_result(pb::RESULT_PERMERROR);
+  CHECK(send() == "550 5.7.24 SPF of x.example can not be evaluated");
+  spf->set_result(pb::RESULT_TEMPERROR);
+  CHECK(send() == "451 4.7.24 SPF of x.example can not be evaluated now");
+  spf->set_result(pb::RESULT_SOFTFAIL);
+  // RFC 8601 §2.7.3: no name (permerror), or none that leads back (fail).
+  for (const pb::Result result : {pb::RESULT_FAIL, pb::RESULT_PERMERROR}) {
+    verifier.response.mutable_iprev()->set_result(result);
+    CHECK(send() == "550 5.7.25 Your address has no name that leads back to it");
+  }
+  spf->set_result(pb::RESULT_FAIL);
+  spf->clear_explanation();
+  CHECK(send() == "550 5.7.26 SPF MAIL FROM check failed for x.example");
+  CHECK(CountEmails() == "0");
+  verifier.response.mutable_iprev()->set_result(pb::RESULT_TEMPERROR);
+  spf->set_result(pb::RESULT_NEUTRAL);
+  CHECK(send() == kAccepted);
+  CheckStore();
+}
+
+TEST_CASE_METHOD(IngressFixture, "SPF and reverse DNS refuse nothing unless the operator wants it",
+                 "[smtp-ingress][component]") {
+  Start();
+  SmtpClient client = Connect();
+  client.Reply();
+  verifier.response.mutable_spf_mail_from()->set_result(pb::RESULT_FAIL);
+  verifier.response.mutable_iprev()->set_result(pb::RESULT_PERMERROR);
+  CHECK(client.SendMessage("s@x.example", {"alice@y.example"}, kText) == kAccepted);
+  CHECK(Contains(OnlyMessage(alice), "X-Godwit-Reason: accepted\r\n"));
+}
+
 TEST_CASE_METHOD(IngressFixture,
                  "Without auth-verifier nothing is accepted, and with it again it is",
                  "[smtp-ingress][component]") {
@@ -334,6 +394,17 @@ TEST_CASE_METHOD(IngressFixture, "Senders whose domain can not be looked up come
   CHECK(client.Say("MAIL FROM:<>") == "250 2.1.0 Sender OK");
   client.Say("RSET");
   CHECK(client.Say("MAIL FROM:<a@[192.0.2.1]>") == "250 2.1.0 Sender OK");
+}
+
+TEST_CASE_METHOD(IngressFixture, "Of our own daemons no reverse DNS is asked",
+                 "[smtp-ingress][component]") {
+  Start("policy: {reverse_dns: reject}\n");
+  verifier.response.mutable_iprev()->set_result(pb::RESULT_PERMERROR);
+  SmtpClient client(internal_endpoint());
+  REQUIRE(client.StartTls(ClientTls("delivery-queue"), "smtp-ingress"));
+  client.Reply();
+  CHECK(client.SendMessage("bob@y.example", {"alice@y.example"}, kText,
+                           " XORIGIN=submission;user:bob@y.example") == kAccepted);
 }
 
 TEST_CASE_METHOD(IngressFixture, "The internal listener takes mail from our daemons only",
