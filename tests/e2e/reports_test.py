@@ -1,12 +1,21 @@
-"""DMARC aggregate reports: ours go out as mail, signed and in the schema; others' are kept when they come."""
+"""Reports by mail. DMARC: ours go out, signed and in the schema; others' are kept when they come. TLS: others' are
+kept when whoever they are from has signed them."""
 
+import base64
+import datetime
 import email
 import email.policy
 import glob
 import gzip
+import json
 import os
 import subprocess
+import time
 import xml.etree.ElementTree as xml
+
+import dkim
+import nacl.encoding
+import nacl.signing
 
 import harness
 
@@ -21,16 +30,49 @@ REPORT = """<?xml version="1.0"?>
 """
 
 
-class DmarcReports(harness.SuiteCase):
+# Of 64 MiB, packed in 64 KiB.
+BOMB = gzip.compress(b"[" * (64 << 20))
+
+KEY = nacl.signing.SigningKey(b"k" * 32)
+PUBLIC = base64.b64encode(bytes(KEY.verify_key)).decode()
+
+
+class Reports(harness.SuiteCase):
+    """Bob's address is one for reports, and smtp-ingress knows it: within a minute."""
+
     records = [
+        '_smtp._tls.godwit.test. 60 IN TXT "v=TLSRPTv1; rua=mailto:bob@godwit.test"',
+        'plain.test. 60 IN TXT "v=spf1 ip4:127.0.0.1 -all"',
         'reporter.test. 60 IN TXT "v=spf1 ip4:127.0.0.1 -all"',
         '_dmarc.reporter.test. 60 IN TXT "v=DMARC1; p=reject; rua=mailto:r@reporter.test"',
         'victim.test. 60 IN TXT "v=spf1 ip4:192.0.2.1 -all"',
         '_dmarc.victim.test. 60 IN TXT "v=DMARC1; p=reject; rua=mailto:r@elsewhere.test; ruf=mailto:f@victim.test"',
+        # RFC 8460 §3: for TLS reports, and for nothing else.
+        f'tls._domainkey.reporter.test. 60 IN TXT "v=DKIM1; k=ed25519; s=tlsrpt; p={PUBLIC}"',
     ]
 
-    def ctl(self, *words):
-        return harness.godwitctl(*words, conninfo=self.suite.superuser())
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.ctl("dmarc", "address", cls.bob)
+        case = cls()
+        deadline = time.monotonic() + 100
+        while case.what_became("ann@plain.test", harness.message("ann@plain.test", cls.bob)) is None:
+            if time.monotonic() > deadline:
+                raise AssertionError("the address is not known as one for reports")
+            time.sleep(2)
+
+    @classmethod
+    def ctl(cls, *words):
+        return harness.godwitctl(*words, conninfo=cls.suite.superuser())
+
+    def what_became(self, sender, made):
+        """The field that tells what became of the report in a message to Bob."""
+        self.send(sender, [self.bob], made)
+        return email.message_from_bytes(self.inbox(self.bob)[-1])["X-Godwit-Report"]
+
+
+class DmarcReports(Reports):
 
     def outgoing(self, domain):
         """The one report about the domain, as soon as it is there."""
@@ -47,14 +89,15 @@ class DmarcReports(harness.SuiteCase):
         return None
 
     def send_report(self, text):
+        return self.send_packed(gzip.compress(text.encode()))
+
+    def send_packed(self, packed):
         made = harness.message("ann@reporter.test", self.bob, subject="Report Domain: godwit.test")
-        made.add_attachment(gzip.compress(text.encode()), maintype="application", subtype="gzip",
+        made.add_attachment(packed, maintype="application", subtype="gzip",
                             filename="reporter.test!godwit.test!1700000000!1700086399.xml.gz")
-        self.send("ann@reporter.test", [self.bob], made)
-        return email.message_from_bytes(self.inbox(self.bob)[-1])["X-Godwit-Report"]
+        return self.what_became("ann@reporter.test", made)
 
     def test_reports_go_out_and_come_in(self):
-        self.ctl("dmarc", "address", self.bob)  # smtp-ingress knows within a minute
         self.send("ann@reporter.test", [self.alice], harness.message("ann@reporter.test", self.alice))
         with self.assertRaises(Exception):
             self.send("ann@victim.test", [self.alice], harness.message("ann@victim.test", self.alice))
@@ -89,6 +132,97 @@ class DmarcReports(harness.SuiteCase):
                          ("godwit.test", "reporter.test", 3, 3))
         shown = self.ctl("dmarc", "report", str(kept["number"]), "--json")
         self.assertEqual(shown["rows"][0]["source"], "192.0.2.7")
+        self.assertEqual(self.send_packed(BOMB), "not stored: unpacks to too much")
+
+
+def tls_report(**changes):
+    """Of yesterday, about godwit.test."""
+    day = (datetime.datetime.now(datetime.timezone.utc) - datetime.timedelta(days=1)).strftime("%Y-%m-%d")
+    return {
+        "organization-name": "Reporter",
+        "contact-info": "tls@reporter.test",
+        "report-id": f"{day}-godwit.test",
+        "date-range": {"start-datetime": f"{day}T00:00:00Z", "end-datetime": f"{day}T23:59:59Z"},
+        "policies": [{
+            "policy": {"policy-type": "sts", "policy-string": ["version: STSv1", "mode: enforce"],
+                       "policy-domain": "godwit.test", "mx-host": ["mx.godwit.test"]},
+            "summary": {"total-successful-session-count": 40, "total-failure-session-count": 2},
+            "failure-details": [{"result-type": "certificate-expired", "sending-mta-ip": "192.0.2.9",
+                                 "receiving-mx-hostname": "mx.godwit.test", "failed-session-count": 2}],
+        }],
+        **changes,
+    }
+
+
+class TlsReports(Reports):
+    def send_report(self, packed, sign=True, subtype="tlsrpt+gzip"):
+        """RFC 8460 §5.3."""
+        made = harness.message("tls@reporter.test", self.bob, subject="Report Domain: godwit.test",
+                               TLS_Report_Domain="godwit.test", TLS_Report_Submitter="reporter.test")
+        made.add_attachment(packed, maintype="application", subtype=subtype,
+                            filename="reporter.test!godwit.test!1!2.json.gz")
+        made.replace_header("Content-Type", made["Content-Type"].replace("multipart/mixed", "multipart/report")
+                            + '; report-type="tlsrpt"')
+        octets = made.as_bytes(policy=made.policy.clone(linesep="\r\n"))
+        if sign:
+            octets = dkim.sign(octets, b"tls", b"reporter.test", KEY.encode(nacl.encoding.Base64Encoder),
+                               signature_algorithm=b"ed25519-sha256", canonicalize=(b"relaxed", b"relaxed"),
+                               include_headers=[b"From", b"To", b"Subject", b"TLS-Report-Domain",
+                                                b"TLS-Report-Submitter"]) + octets
+        return self.what_became("tls@reporter.test", octets)
+
+    def pack(self, **changes):
+        return gzip.compress(json.dumps(tls_report(**changes)).encode())
+
+    def memory_peak(self, daemon):
+        """MiB, ever."""
+        with open(f"/proc/{self.suite.told['pids'][daemon]}/status") as status:
+            return next(int(line.split()[1]) for line in status if line.startswith("VmHWM:")) / 1024
+
+    def test_a_tls_report_is_kept(self):
+        self.assertEqual(self.send_report(self.pack()), "stored")
+        self.assertEqual(self.send_report(json.dumps(tls_report()).encode(), subtype="tlsrpt+json"), "stored")
+        kept, = [row for row in self.ctl("tlsrpt", "reports", "--domain", "godwit.test", "--json")
+                 if row["report_id"] == tls_report()["report-id"]]
+        self.assertEqual((kept["reporter"], kept["contact"], kept["successful"], kept["failed"]),
+                         ("reporter.test", "tls@reporter.test", 40, 2))
+        policy, = self.ctl("tlsrpt", "show", str(kept["number"]), "--json")["policies"]
+        self.assertEqual((policy["type"], policy["mx_hosts"]), ("sts", ["mx.godwit.test"]))
+        self.assertEqual(policy["failures"][0]["sending_ip"], "192.0.2.9")
+        self.assertIn("certificate-expired", self.ctl("tlsrpt", "show", str(kept["number"])))
+
+    def test_whoever_wants_tls_reports_says_so_in_the_dns(self):
+        dns = self.suite.told["dns"]
+        self.assertEqual(self.ctl("tlsrpt", "record", "Godwit.test", "--dns", dns, "--json"),
+                         {"name": "_smtp._tls.godwit.test", "rua": ["mailto:bob@godwit.test"]})
+        with self.assertRaisesRegex(AssertionError, "there is no record"):
+            self.ctl("tlsrpt", "record", "plain.test", "--dns", dns)
+
+    def test_what_is_no_report_of_theirs_is_mail_with_the_reason(self):
+        for packed, sign, problem in (
+                (self.pack(), False, "no DKIM signature for TLS reports"),
+                (self.pack(**{"contact-info": "tls@bank.test"}), True, "no valid DKIM signature of bank.test"),
+                (self.pack()[:-20], True, "the packed data is cut off"),
+                (b"{}", True, "not a TLS report: it has no policies"),
+                (self.pack(policies=[{"policy": {"policy-domain": "other.test"}}]), True, "other.test is not ours")):
+            with self.subTest(problem=problem):
+                self.assertEqual(self.send_report(packed, sign=sign), f"not stored: {problem}")
+
+    def test_a_bomb_takes_little_memory(self):
+        self.send_report(self.pack(**{"report-id": "warm"}))
+        before = self.memory_peak("tls-policy"), self.memory_peak("auth-verifier")
+        deep = gzip.compress(b"[" * 1_000_000)
+        began = time.monotonic()
+        for _ in range(5):
+            self.assertEqual(self.send_report(BOMB), "not stored: unpacks to too much")
+            self.assertTrue(self.send_report(deep).startswith("not stored: JSON: "))
+        took = time.monotonic() - began
+        after = self.memory_peak("tls-policy"), self.memory_peak("auth-verifier")
+        print(f"ten bombs in {took:.1f} s; peak of tls-policy {before[0]:.0f} to {after[0]:.0f} MiB, "
+              f"of auth-verifier {before[1]:.0f} to {after[1]:.0f} MiB")
+        self.assertLess(after[0] - before[0], 32)
+        self.assertLess(after[1] - before[1], 16)
+        self.assertLess(took, 30)
 
 
 if __name__ == "__main__":
