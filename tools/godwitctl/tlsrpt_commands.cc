@@ -1,4 +1,4 @@
-// godwitctl tlsrpt ...: the TLS reports (RFC 8460) that others send us.
+// godwitctl tlsrpt ...: the TLS reports (RFC 8460) that others send us, and who asks for some.
 
 #include <boost/json/array.hpp>
 #include <boost/json/object.hpp>
@@ -7,10 +7,14 @@
 
 #include "libs/base/ascii.h"
 #include "libs/base/status.h"
+#include "libs/base/task.h"
+#include "libs/idna/domain.h"
 #include "libs/store/tls_reports.h"
+#include "libs/tlsrpt/record.h"
 #include "tools/godwitctl/commands.h"
 #include "tools/godwitctl/database.h"
 #include "tools/godwitctl/report_fields.h"
+#include "tools/godwitctl/resolver.h"
 
 namespace godwit::ctl {
 namespace {
@@ -102,6 +106,23 @@ absl::StatusOr<Report> Show(db::Connection& connection, const Invocation& in) {
   return Report(std::move(text), std::move(json));
 }
 
+absl::StatusOr<Report> ShowRecord(const Invocation& in) {
+  const auto domain = idna::ToAscii(in.argument("DOMAIN"));
+  if (!domain) return base::InvalidArgument(in.argument("DOMAIN") + " is no domain name");
+  GODWIT_ASSIGN_OR_RETURN(const auto resolver, OpenResolver(in));
+  const std::string name = tlsrpt::RecordName(*domain);
+  const base::DnsAnswer answer = base::RunBlocking(resolver->Resolve({name, base::DnsType::kTxt}));
+  if (answer.outcome == base::DnsOutcome::kTempFail) {
+    return base::Unavailable(name + ": no answer from DNS");
+  }
+  const auto record = tlsrpt::ChooseRecord(answer.texts);
+  if (!record.ok()) return base::Annotate(record.status(), name);
+  std::string text = name + " asks for reports at\n";
+  for (const std::string& uri : record->rua) text += "  " + uri + "\n";
+  return Report(std::move(text),
+                boost::json::object{{"name", name}, {"rua", Strings(record->rua)}});
+}
+
 }  // namespace
 
 std::vector<Command> TlsrptCommands() {
@@ -114,7 +135,12 @@ std::vector<Command> TlsrptCommands() {
            {"NUMBER"},
            {},
            "Shows one of them: its policies, and how sessions failed.",
-           WithDatabase(Show)}};
+           WithDatabase(Show)},
+          {"tlsrpt record",
+           {"DOMAIN"},
+           {kDnsFlag},
+           "Says where a domain wants TLS reports sent (the record _smtp._tls.DOMAIN).",
+           ShowRecord}};
 }
 
 }  // namespace godwit::ctl
