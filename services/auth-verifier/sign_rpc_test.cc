@@ -272,6 +272,14 @@ class World {
     options.lists[0].domains = true;
     return options;
   }
+  std::unique_ptr<TlsReportClient> NewTlsReportClient() {
+    TlsReportClient::Options options;
+    options.channel.target = "127.0.0.1:" + std::to_string(tls_policy_server_->port());
+    options.channel.daemon = "tls-policy";
+    options.channel.tls = FilesOf("auth-verifier");
+    options.deadline = absl::Seconds(5);
+    return Must(TlsReportClient::Create(std::move(options)));
+  }
   base::Task<bool> RunListCheck() {
     co_await lists_.Check();
     co_return true;
@@ -312,11 +320,7 @@ class World {
                              {"/godwit.tls_policy.v1.TlsPolicy/Record", {"delivery-queue"}},
                              {"/godwit.tls_policy.v1.TlsPolicy/StoreReport", {"auth-verifier"}}},
                             &tls_policy_);
-  std::unique_ptr<TlsReportClient> tls_reports_ = Must(TlsReportClient::Create(
-      {.channel = {.target = "127.0.0.1:" + std::to_string(tls_policy_server_->port()),
-                   .daemon = "tls-policy",
-                   .tls = FilesOf("auth-verifier")},
-       .deadline = absl::Seconds(5)}));
+  std::unique_ptr<TlsReportClient> tls_reports_ = NewTlsReportClient();
   ReportIntake intake_{{}, &pool_, base::Clock::System(), tls_reports_.get()};
   EvaluationCounter counter_{{}, &pool_, base::Clock::System()};
   Metrics metrics_;
