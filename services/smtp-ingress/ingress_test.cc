@@ -2,7 +2,9 @@
 // mailboxes afterwards.
 
 #include <fstream>
+#include <optional>
 
+#include "libs/dns/scripted_server.h"
 #include "libs/store/delivery.h"
 #include "libs/store/dmarc_reports.h"
 #include "libs/store/watch.h"
@@ -381,6 +383,32 @@ TEST_CASE_METHOD(IngressFixture, "SIGHUP reads certificates on the thread that w
   client.Say("EHLO c");
   client.Say("STARTTLS");
   CHECK(client.StartTls(ClientTls(), "new.y.example"));
+}
+
+// mail.example has a host, null.example a null MX, nothing else is there.
+std::optional<std::string> AnswerMx(const dns::ScriptedServer::Query& query) {
+  dns::ReplyBuilder reply(query.bytes);
+  const std::string& name = query.message.question;
+  const bool null = name == "null.example";
+  if (!null && name != "mail.example") return reply.Rcode(dns::kRcodeNoDomain).bytes();
+  if (query.message.question_type != static_cast<uint16_t>(base::DnsType::kMx)) {
+    return reply.bytes();
+  }
+  const std::string host = null ? std::string(1, '\0') : dns::NameData("mx.mail.example");
+  return reply.Answer(name, base::DnsType::kMx, 60, dns::U16Data(0) + host).bytes();
+}
+
+TEST_CASE_METHOD(IngressFixture, "RFC 7505 §4.2: nobody sends from a domain with a null MX",
+                 "[smtp-ingress][component]") {
+  const dns::ScriptedServer dns(AnswerMx);
+  Start("dns: {servers: [\"127.0.0.1:" + std::to_string(dns.port()) + "\"], timeout: 2s}\n");
+  SmtpClient client = Connect();
+  client.Reply();
+  client.Say("EHLO c");
+  CHECK(client.Say("MAIL FROM:<a@null.example>") == "550 5.7.27 The sender's domain has a null MX");
+  CHECK(client.Say("MAIL FROM:<a@gone.example>") ==
+        "550 5.1.8 The sender's domain has no host for mail");
+  CHECK(client.Say("MAIL FROM:<a@mail.example>") == "250 2.1.0 Sender OK");
 }
 
 TEST_CASE_METHOD(IngressFixture, "Senders whose domain can not be looked up come again",
