@@ -46,7 +46,9 @@ absl::StatusOr<KeyRecord> ParseKeyRecord(std::string_view text) {
   record.key = *std::move(decoded);
   if (const Tag* tag = tags.Find("h")) record.allows_sha256 = ListHas(tag->value, "sha256");
   if (const Tag* tag = tags.Find("s")) {
-    record.for_email = ListHas(tag->value, "*") || ListHas(tag->value, "email");
+    const bool any = ListHas(tag->value, "*");
+    record.for_email = any || ListHas(tag->value, "email");
+    record.for_tls_reports = any || ListHas(tag->value, "tlsrpt");
   }
   record.testing = ListHas(tags.Value("t"), "y");
   record.same_domain_only = ListHas(tags.Value("t"), "s");

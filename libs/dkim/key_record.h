@@ -19,6 +19,7 @@ struct KeyRecord {
   std::string key;                // p=, decoded; empty: revoked
   bool allows_sha256 = true;      // h= is missing or has sha256
   bool for_email = true;          // s= is missing or has "email" or "*"
+  bool for_tls_reports = true;    // the same with "tlsrpt" (RFC 8460 §3)
   bool testing = false;           // t=y
   bool same_domain_only = false;  // t=s: the domain of i= must be d= itself
 };

@@ -25,6 +25,10 @@ TEST_CASE("RFC 6376 §3.6.1: key records", "[dkim][unit]") {
   CHECK(ParseKeyRecord("v=DKIM1; p=")->key.empty());
   CHECK_FALSE(ParseKeyRecord("h=sha1; p=QUJD")->allows_sha256);
   CHECK_FALSE(ParseKeyRecord("s=tlsrpt; p=QUJD")->for_email);
+  CHECK(ParseKeyRecord("s=tlsrpt; p=QUJD")->for_tls_reports);
+  CHECK(ParseKeyRecord("p=QUJD")->for_tls_reports);
+  CHECK(ParseKeyRecord("s=other:*; p=QUJD")->for_tls_reports);
+  CHECK_FALSE(ParseKeyRecord("s=email; p=QUJD")->for_tls_reports);
 }
 
 TEST_CASE("RFC 6376 §3.6.1: texts that are no key record", "[dkim][unit]") {

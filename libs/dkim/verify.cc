@@ -24,7 +24,9 @@ KeyCheck Outcome(ResultCode code, std::string_view reason) {
 // RFC 6376 §6.1.2: is this key meant for this signature?
 KeyCheck CheckRecord(const Signature& signature, const KeyRecord& record) {
   if (record.key.empty()) return Outcome(ResultCode::kPermError, "key revoked");
-  if (!record.for_email) return Outcome(ResultCode::kPermError, "key is not for mail");
+  if (!record.for_email && !record.for_tls_reports) {
+    return Outcome(ResultCode::kPermError, "key is not for mail");
+  }
   if (!record.allows_sha256) return Outcome(ResultCode::kPermError, "key does not allow sha256");
   const bool wants_ed25519 = signature.algorithm == Algorithm::kEd25519Sha256;
   if (wants_ed25519 != (record.type == KeyType::kEd25519)) {
@@ -37,17 +39,12 @@ KeyCheck CheckRecord(const Signature& signature, const KeyRecord& record) {
   return {};
 }
 
-KeyCheck VerifyWithRecord(const Signature& signature, std::string_view signed_data,
-                          std::string_view text, const VerifyOptions& options) {
-  const auto record = ParseKeyRecord(text);
-  if (!record.ok()) {
-    return Outcome(ResultCode::kPermError,
-                   "key record: " + std::string(base::Message(record.status())));
-  }
-  KeyCheck check = CheckRecord(signature, *record);
-  check.testing = record->testing;
+KeyCheck VerifyWithKey(const Signature& signature, std::string_view signed_data,
+                       const KeyRecord& record, const VerifyOptions& options) {
+  KeyCheck check = CheckRecord(signature, record);
+  check.testing = record.testing;
   if (check.code != ResultCode::kPass) return check;
-  const auto key = PublicKey::FromRecord(*record);
+  const auto key = PublicKey::FromRecord(record);
   if (!key.ok()) {
     check.code = ResultCode::kPermError;
     check.reason = "key record: " + std::string(base::Message(key.status()));
@@ -63,6 +60,24 @@ KeyCheck VerifyWithRecord(const Signature& signature, std::string_view signed_da
   if (!key->Verify(signed_data, signature.signature)) {
     check.code = ResultCode::kFail;
     check.reason = "signature did not verify";
+  }
+  return check;
+}
+
+KeyCheck VerifyWithRecord(const Signature& signature, std::string_view signed_data,
+                          std::string_view text, const VerifyOptions& options) {
+  const auto record = ParseKeyRecord(text);
+  if (!record.ok()) {
+    return Outcome(ResultCode::kPermError,
+                   "key record: " + std::string(base::Message(record.status())));
+  }
+  KeyCheck check = VerifyWithKey(signature, signed_data, *record, options);
+  check.for_tls_report =
+      record->for_tls_reports && !record->testing && check.code == ResultCode::kPass;
+  // §3.6.1: for mail a record of other services is as good as none.
+  if (!record->for_email && !record->key.empty()) {
+    check.code = ResultCode::kPermError;
+    check.reason = "key is not for mail";
   }
   return check;
 }
@@ -266,9 +281,12 @@ SignatureResult SignatureChecker::Judge(const Candidate& candidate, const Messag
   result.key_bits = check.key_bits;
   result.testing = check.testing;
   result.partial_body = digest.partial;
+  const bool body_is_right = !digest.too_short && digest.sha256 == signature.body_hash;
+  // RFC 8460 §3: without l=, even where it leaves out nothing.
+  result.for_tls_report = check.for_tls_report && body_is_right && !signature.body_length;
   if (result.code != ResultCode::kPass && result.code != ResultCode::kFail) return result;
   // RFC 6376 §6.1.3 step 2, and §3.5 for l= beyond the body. The more telling reason wins.
-  if (digest.too_short || digest.sha256 != signature.body_hash) {
+  if (!body_is_right) {
     result.code = ResultCode::kFail;
     result.reason = digest.too_short ? "body is shorter than l=" : "body hash did not verify";
   } else if (result.code == ResultCode::kPass && digest.partial && !options_.allow_partial_body) {

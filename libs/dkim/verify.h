@@ -67,7 +67,10 @@ struct SignatureResult {
       b_prefix;  // what header.b shows (RFC 6008): 8 characters, more where two would be equal
   bool testing = false;       // t=y in the key record: treat a fail like an unsigned message
   bool partial_body = false;  // l= leaves out a part of the body
-  size_t field_index = 0;     // of the signature in the header
+  // It proves a TLS report (RFC 8460 §3): all is right, there is no l=, and the key is for such
+  // reports, though it may be for nothing else: then `code` is permerror, as for other mail.
+  bool for_tls_report = false;
+  size_t field_index = 0;  // of the signature in the header
 };
 
 // What is left to do for a signature when the key is there. DKIM and ARC share it.
@@ -76,6 +79,7 @@ struct KeyCheck {
   std::string reason;
   int key_bits = 0;
   bool testing = false;
+  bool for_tls_report = false;  // all is right for one, whatever `code` says of mail
 };
 base::DnsQuestion KeyQuestion(const Signature& signature);
 // Verifies `signed_data` with the key in `answer`. Takes the first of several records that

@@ -343,6 +343,48 @@ TEST_CASE("RFC 6376 §8.2: l= that leaves out a part of the body", "[dkim][unit]
   CHECK(result.reason == "body is shorter than l=");
 }
 
+TEST_CASE("RFC 8460 §3: which signatures prove a TLS report", "[dkim][unit]") {
+  const PrivateKey key = Ed25519();
+  const std::string record = key.PublicRecord();
+  const std::string message = Signed(Options(key));
+  struct Row {
+    std::string tags;  // of the key record
+    ResultCode code;   // as mail
+    bool for_tls_report;
+  };
+  const Row row = GENERATE(values<Row>({
+      {"", ResultCode::kPass, true},
+      {"; s=*", ResultCode::kPass, true},
+      {"; s=tlsrpt", ResultCode::kPermError, true},
+      {"; s=email:tlsrpt", ResultCode::kPass, true},
+      {"; s=email", ResultCode::kPass, false},
+      {"; s=other", ResultCode::kPermError, false},
+      {"; s=tlsrpt; t=y", ResultCode::kPermError, false},
+      {"; s=tlsrpt; h=sha1", ResultCode::kPermError, false},
+  }));
+  CAPTURE(row.tags);
+  const testing::FakeZone zone = Zone(record + row.tags);
+  const SignatureResult result = VerifyOne(message, zone);
+  CHECK((result.code == row.code && result.for_tls_report == row.for_tls_report));
+  if (row.code == ResultCode::kPermError && row.for_tls_report) {
+    CHECK(result.reason == "key is not for mail");
+  }
+  // What is wrong for mail is wrong for a report.
+  CHECK(!VerifyOne(Replace(message, "Hi  Bob", "Hi Rob"), zone).for_tls_report);
+  CHECK(!VerifyOne(Replace(message, "Hello", "Hallo"), zone).for_tls_report);
+}
+
+TEST_CASE("RFC 8460 §3: a signature with l= proves no TLS report, even of the whole body",
+          "[dkim][unit]") {
+  const PrivateKey key = Ed25519();
+  const std::string body = "one\r\ntwo\r\n";
+  const testing::FakeZone zone = Zone(key.PublicRecord());
+  const std::string whole = SignedByHand(key, "d=example.org; s=s1", std::nullopt, body) + body;
+  CHECK(VerifyOne(whole, zone).for_tls_report);
+  const SignatureResult result = VerifyOne(SignedWithLength(key, 10, body) + body, zone);
+  CHECK((result.code == ResultCode::kPass && !result.for_tls_report));
+}
+
 TEST_CASE("Signatures beyond the limit are not verified", "[dkim][unit]") {
   const PrivateKey key = Ed25519();
   std::string message = Message();

@@ -9,8 +9,9 @@
 #include "libs/base/check.h"
 #include "libs/dmarc_report/attachment.h"
 #include "libs/dmarc_report/parse.h"
-#include "libs/dmarc_report/unpack.h"
 #include "libs/dmarc_report/write.h"
+#include "libs/report_file/pack.h"
+#include "libs/report_file/unpack.h"
 
 namespace godwit::dmarc_report {
 
@@ -20,10 +21,10 @@ void CheckText(const std::string& text) {
 }
 
 void Run(std::string_view file) {
-  const UnpackLimits limits{.bytes = 1 << 20, .ratio = 400};
+  const report_file::UnpackLimits limits{.bytes = 1 << 20, .ratio = 400};
   const absl::StatusOr<std::string> attached = AttachedReport(file);
   GODWIT_CHECK(!attached.ok() || attached->size() <= file.size());
-  const absl::StatusOr<std::string> xml = Unpack(file, limits);
+  const absl::StatusOr<std::string> xml = report_file::Unpack(file, limits);
   if (!xml.ok()) return;
   GODWIT_CHECK(xml->size() <= limits.bytes);
   absl::StatusOr<Report> report = ParseXml(*xml);
@@ -38,7 +39,7 @@ void Run(std::string_view file) {
     GODWIT_CHECK(twice->schema == schema && twice->records.size() == once.records.size());
     const absl::StatusOr<Report> thrice = ParseXml(WriteXml(*twice));
     GODWIT_CHECK(thrice.ok() && *thrice == *twice);
-    GODWIT_CHECK(Unpack(Gzip(*xml)).value() == *xml);
+    GODWIT_CHECK(report_file::Unpack(report_file::Gzip(*xml)).value() == *xml);
   }
 }
 

@@ -2,7 +2,7 @@
 
 // The XML of an aggregate report, of either schema, as strangers send it.
 //
-//   absl::StatusOr<std::string> xml = dmarc_report::Unpack(attachment, limits);
+//   absl::StatusOr<std::string> xml = report_file::Unpack(attachment);
 //   absl::StatusOr<Report> report = dmarc_report::ParseXml(*xml, limits);
 //
 // Elements are known by their local names, whatever their namespace and order; those that are not

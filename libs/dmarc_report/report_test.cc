@@ -9,11 +9,15 @@
 #include "libs/base/status.h"
 #include "libs/dmarc_report/attachment.h"
 #include "libs/dmarc_report/parse.h"
-#include "libs/dmarc_report/unpack.h"
 #include "libs/dmarc_report/write.h"
+#include "libs/report_file/pack.h"
+#include "libs/report_file/unpack.h"
 
 namespace godwit::dmarc_report {
 namespace {
+
+using report_file::Gzip;
+using report_file::Unpack;
 
 std::string TestFile(const std::string& name) {
   std::ifstream file("libs/dmarc_report/testdata/" + name, std::ios::binary);

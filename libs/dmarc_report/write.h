@@ -1,6 +1,6 @@
 #pragma once
 
-// Aggregate reports as they are sent: XML in the schema of the report, gzip, and the message around
+// Aggregate reports as they are sent: XML in the schema of the report, and the message around
 // it (RFC 9990 §3.5.2, RFC 7489 §7.2.1.1). The same report gives the same octets each time, so that
 // a second try is told as one.
 
@@ -17,9 +17,6 @@ namespace godwit::dmarc_report {
 // Characters that XML can not hold become U+FFFD; what RFC 7489 asks for and is not there gets its
 // default.
 std::string WriteXml(const Report& report);
-
-// RFC 1952, without a time.
-std::string Gzip(std::string_view octets);
 
 // "mx.example.org!example.com!1013662812!1013749130!id.xml.gz". `unique_id` of letters and digits;
 // "" for none. Both domains as A-labels.

@@ -1,7 +1,7 @@
 #pragma once
 
 // ScriptedServer: a name server on loopback, UDP and TCP, that answers what a test's script says,
-// right or wrong. The peer for answers that no real server gives on demand. For tests of libs/dns.
+// right or wrong. The peer for answers that no real server gives on demand. For tests.
 
 #include <atomic>
 #include <cstdint>

@@ -66,9 +66,10 @@ struct Metrics {
       "DNS "
       "or the queue; later: it is tried again.",
       {{"outcome", {"sent", "suppressed", "refused", "too_large", "later"}}}};
-  obs::CounterFamily received{"godwit_auth_verifier_reports_received_total",
-                              "Mail to report addresses by whether a DMARC report in it was kept.",
-                              {{"outcome", {"stored", "refused"}}}};
+  obs::CounterFamily received{
+      "godwit_auth_verifier_reports_received_total",
+      "Mail to report addresses by whether a DMARC or TLS report in it was kept.",
+      {{"outcome", {"stored", "refused"}}}};
   obs::Gauge signing_domains{"godwit_auth_verifier_signing_domains",
                              "Domains whose keys are kept in memory."};
 };

@@ -10,9 +10,9 @@
 #include "libs/base/status.h"
 #include "libs/dmarc_report/attachment.h"
 #include "libs/dmarc_report/parse.h"
-#include "libs/dmarc_report/unpack.h"
 #include "libs/idna/domain.h"
 #include "libs/obs/log.h"
+#include "libs/report_file/unpack.h"
 
 namespace godwit::auth_verifier {
 namespace {
@@ -64,7 +64,7 @@ store::ReceivedReportRow MakeRow(const dmarc_report::Record& record) {
 absl::StatusOr<store::ReceivedReport> Read(std::string_view message, std::string_view reporter,
                                            absl::Time received) {
   GODWIT_ASSIGN_OR_RETURN(const std::string file, dmarc_report::AttachedReport(message));
-  GODWIT_ASSIGN_OR_RETURN(const std::string xml, dmarc_report::Unpack(file));
+  GODWIT_ASSIGN_OR_RETURN(const std::string xml, report_file::Unpack(file));
   GODWIT_ASSIGN_OR_RETURN(const dmarc_report::Report report, dmarc_report::ParseXml(xml));
   return Summarize(report, reporter, received);
 }
@@ -111,8 +111,9 @@ absl::StatusOr<store::ReceivedReport> Summarize(const dmarc_report::Report& repo
   return kept;
 }
 
-ReportIntake::ReportIntake(Options options, db::Pool* pool, const base::Clock* clock)
-    : options_(options), pool_(pool), clock_(clock) {}
+ReportIntake::ReportIntake(Options options, db::Pool* pool, const base::Clock* clock,
+                           TlsReportClient* tls_reports)
+    : options_(options), pool_(pool), clock_(clock), tls_reports_(tls_reports) {}
 
 ReportIntake::Collector::Collector(ReportIntake* intake) : intake_(intake) {
   if (intake == nullptr) return;
@@ -133,14 +134,35 @@ void ReportIntake::Collector::Append(std::string_view bytes) {
   message_ += bytes;
 }
 
-base::Task<absl::Status> ReportIntake::Store(Collector* collector, std::string author) {
-  if (author.empty()) co_return base::PermissionDenied("its author does not pass DMARC");
+// RFC 8460 §3: without a valid signature such a report is to be ignored; whose it has to be, the
+// report says.
+base::Task<absl::Status> ReportIntake::StoreTlsReport(tlsrpt::Attached attached,
+                                                      std::vector<std::string> signers,
+                                                      std::string trace) {
+  if (signers.empty()) co_return base::PermissionDenied("no DKIM signature for TLS reports");
+  if (tls_reports_ == nullptr) co_return base::FailedPrecondition("TLS reports are not kept");
+  TlsReport report;
+  report.file = std::move(attached.file);
+  report.submitter = std::move(attached.submitter);
+  report.signers = std::move(signers);
+  absl::Status stored = co_await tls_reports_->Store(std::move(report), std::move(trace));
+  co_return stored;
+}
+
+base::Task<absl::Status> ReportIntake::Store(Collector* collector, Proof proof, std::string trace) {
   if (!collector->has_room_) co_return base::ResourceExhausted("too many reports at once");
   if (collector->too_large_) co_return base::ResourceExhausted("the message is too large");
+  absl::StatusOr<tlsrpt::Attached> attached = tlsrpt::AttachedReport(collector->message_);
+  if (attached.ok()) {
+    absl::Status kept = co_await StoreTlsReport(*std::move(attached), std::move(proof.tls_signers),
+                                                std::move(trace));
+    co_return kept;
+  }
+  if (proof.author.empty()) co_return base::PermissionDenied("its author does not pass DMARC");
   const absl::Time now = clock_->Now();
-  absl::Status stored =
-      co_await pool_->Run([message = std::move(collector->message_), author = std::move(author),
-                           now, most = options_.reports_a_day](db::Connection& connection) {
+  absl::Status stored = co_await pool_->Run(
+      [message = std::move(collector->message_), author = std::move(proof.author), now,
+       most = options_.reports_a_day](db::Connection& connection) {
         return ReadAndStore(connection, message, author, now, most);
       });
   co_return stored;

@@ -12,6 +12,7 @@
 #include "libs/dmarc_report/write.h"
 #include "libs/dns/drive.h"
 #include "libs/obs/log.h"
+#include "libs/report_file/pack.h"
 #include "libs/store/report_sending.h"
 
 namespace godwit::auth_verifier {
@@ -48,7 +49,7 @@ dmarc_report::WrittenMessage WriteFor(const dmarc::Destination& to,
   message.date = now;
   message.file_name = dmarc_report::FileName(reporter.domain, report.policy.domain, report.begin,
                                              report.end, report.report_id);
-  message.packed = dmarc_report::Gzip(dmarc_report::WriteXml(report));
+  message.packed = report_file::Gzip(dmarc_report::WriteXml(report));
   message.report = &report;
   return dmarc_report::WriteMessage(message);
 }

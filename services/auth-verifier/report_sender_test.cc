@@ -13,7 +13,7 @@
 #include "libs/base/random.h"
 #include "libs/dkim/verify.h"
 #include "libs/dmarc_report/parse.h"
-#include "libs/dmarc_report/unpack.h"
+#include "libs/report_file/unpack.h"
 #include "libs/store/admin.h"
 #include "libs/store/report_sending.h"
 #include "libs/testing/fake_clock.h"
@@ -160,7 +160,7 @@ dmarc_report::Report ReportIn(const std::string& text) {
   const size_t begin = text.find("\r\n\r\n", text.find("Content-Type: application/gzip")) + 4;
   std::string encoded = text.substr(begin, text.find("\r\n--", begin) - begin);
   std::erase_if(encoded, [](char c) { return c == '\r' || c == '\n'; });
-  const std::string xml = Must(dmarc_report::Unpack(Must(base::Base64Decode(encoded))));
+  const std::string xml = Must(report_file::Unpack(Must(base::Base64Decode(encoded))));
   return Must(dmarc_report::ParseXml(xml));
 }
 

@@ -185,6 +185,15 @@ std::string Problem(const absl::Status& status) {
   return Ascii(base::Message(status).substr(0, 200));
 }
 
+ReportIntake::Proof ProofIn(const mailauth::Verdict& verdict) {
+  ReportIntake::Proof proof;
+  if (verdict.dmarc.code == dmarc::ResultCode::kPass) proof.author = verdict.author_domain;
+  for (const dkim::SignatureResult& signature : verdict.dkim) {
+    if (signature.for_tls_report) proof.tls_signers.push_back(signature.domain);
+  }
+  return proof;
+}
+
 // True when the domain wants to know how its mail fares, and we can say it.
 bool IsReported(const mailauth::Verdict& verdict) {
   const dmarc::Result& dmarc = verdict.dmarc;
@@ -410,9 +419,7 @@ class RpcService : public pb::AuthVerifier::CallbackService {
       Fill(*verdict, *ip, response->mutable_evaluation());
     }
     if (envelope.report_address() && env_.intake != nullptr) {
-      const bool passed = verdict->dmarc.code == dmarc::ResultCode::kPass;
-      const std::string author = passed ? verdict->author_domain : std::string();
-      const absl::Status stored = co_await env_.intake->Store(&report, author);
+      const absl::Status stored = co_await env_.intake->Store(&report, ProofIn(*verdict), trace);
       CountReport(stored, trace);
       response->mutable_report()->set_stored(stored.ok());
       response->mutable_report()->set_problem(Problem(stored));

@@ -110,7 +110,16 @@ absl::Status Server::OpenReports() {
   ReportIntake::Options intake;
   intake.reports_a_day = reports.received_a_day();
   intake.keep = runtime::ToDuration(reports.keep_received());
-  intake_ = std::make_unique<ReportIntake>(intake, database_.get(), context_->clock);
+  if (config_.has_tls_policy()) {
+    TlsReportClient::Options client;
+    client.channel.target = config_.tls_policy().target();
+    client.channel.daemon = "tls-policy";
+    client.channel.tls = runtime::MakeRpcTls(config_.rpc_tls());
+    client.deadline = runtime::ToDuration(config_.tls_policy().deadline());
+    GODWIT_ASSIGN_OR_RETURN(tls_reports_, TlsReportClient::Create(std::move(client)));
+  }
+  intake_ =
+      std::make_unique<ReportIntake>(intake, database_.get(), context_->clock, tls_reports_.get());
   if (!config_.has_delivery_queue() || reports.send() == Reports::SEND_NO) return absl::OkStatus();
   if (!reports.from().empty()) GODWIT_RETURN_IF_ERROR(AddressDomain(reports.from()).status());
 

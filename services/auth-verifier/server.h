@@ -21,6 +21,7 @@
 #include "services/auth-verifier/report_sender.h"
 #include "services/auth-verifier/rpc_service.h"
 #include "services/auth-verifier/signing_keys.h"
+#include "services/auth-verifier/tls_report_client.h"
 
 namespace godwit::auth_verifier {
 
@@ -54,6 +55,7 @@ class Server : public runtime::Service {
   std::unique_ptr<net::ReactorPool> executors_;
   std::unique_ptr<db::Pool> database_;
   std::unique_ptr<SigningKeys> keys_;
+  std::unique_ptr<TlsReportClient> tls_reports_;
   std::unique_ptr<ReportIntake> intake_;
   // Null where no reports are made.
   std::unique_ptr<EvaluationCounter> counter_;

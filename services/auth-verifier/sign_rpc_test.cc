@@ -12,6 +12,7 @@
 #include "libs/base/random.h"
 #include "libs/base/status.h"
 #include "libs/base/task.h"
+#include "libs/dkim/sign.h"
 #include "libs/dkim/verify.h"
 #include "libs/rpc/call.h"
 #include "libs/rpc/client.h"
@@ -19,8 +20,10 @@
 #include "libs/store/dkim_keys.h"
 #include "libs/testing/certificates.h"
 #include "libs/testing/fake_resolver.h"
+#include "libs/testing/rpc_peer.h"
 #include "libs/testing/scratch_database.h"
 #include "proto/godwit/auth_verifier/v1/auth_verifier.grpc.pb.h"
+#include "proto/godwit/tls_policy/v1/tls_policy.grpc.pb.h"
 #include "services/auth-verifier/rpc_service.h"
 #include "services/auth-verifier/server.h"
 
@@ -28,6 +31,7 @@ namespace godwit::auth_verifier {
 namespace {
 
 namespace pb = ::godwit::auth_verifier::v1;
+namespace tls = ::godwit::tls_policy::v1;
 using AsyncVerifier = pb::AuthVerifier::StubInterface::async_interface;
 using Code = absl::StatusCode;
 using Chunks = std::vector<std::string>;
@@ -74,8 +78,9 @@ base::Task<absl::StatusOr<pb::VerifyResponse>> SendToVerify(pb::AuthVerifier::St
   request.mutable_envelope()->set_authserv_id("mx.b.example");
   request.mutable_envelope()->set_report_address(report_address);
   absl::Status sent = co_await stream->Write(request);
-  if (sent.ok()) {
-    request.set_data(message);
+  constexpr size_t kPiece = 256 * 1024;
+  for (size_t at = 0; sent.ok() && at < message.size(); at += kPiece) {
+    request.set_data(message.substr(at, kPiece));
     sent = co_await stream->Write(request);
   }
   co_return co_await stream->Finish();
@@ -109,6 +114,25 @@ base::Task<absl::StatusOr<pb::RecordResponse>> SendRecord(pb::AuthVerifier::Stub
       co_await rpc::Call(stub, &AsyncVerifier::Record, request, {.deadline = absl::Seconds(20)});
   co_return response;
 }
+
+// In the place of tls-policy.
+class TlsPolicyPeer : public tls::TlsPolicy::CallbackService {
+ public:
+  grpc::ServerUnaryReactor* StoreReport(grpc::CallbackServerContext* context,
+                                        const tls::StoreReportRequest* request,
+                                        tls::StoreReportResponse* response) override {
+    given.push_back(*request);
+    response->set_stored(problem.empty());
+    response->set_problem(problem);
+    grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
+    reactor->Finish(grpc::Status::OK);
+    return reactor;
+  }
+
+  // Looked at between calls only.
+  std::vector<tls::StoreReportRequest> given;
+  std::string problem;
+};
 
 class World {
  public:
@@ -201,6 +225,23 @@ class World {
     return base::RunBlocking(SendRecord(StubOf(daemon), request));
   }
   std::string Ask(const std::string& sql) const { return database_.Ask(sql); }
+  // A key of somebody else's; the signature field of `message`.
+  std::string SignFor(const std::string& domain, const std::string& message,
+                      const std::string& tags) {
+    const auto key = Must(dkim::PrivateKey::Generate(dkim::KeyType::kEd25519));
+    base::DnsAnswer answer;
+    answer.outcome = base::DnsOutcome::kOk;
+    answer.texts = {key.PublicRecord() + tags};
+    zone_.Override({"r._domainkey." + domain, base::DnsType::kTxt}, answer);
+    resolver_.Set(zone_);
+    dkim::SignOptions options;
+    options.domain = domain;
+    dkim::Signer signer(options);
+    signer.Feed(message);
+    return Must(signer.Finish({{"r", key}}));
+  }
+  TlsPolicyPeer& tls_policy() { return tls_policy_; }
+  void StopTlsPolicy() { tls_policy_server_->Shutdown(absl::ZeroDuration()); }
   void AddRecord(const std::string& domain, const std::string& record) {
     zone_.Add("_dmarc." + domain + " TXT \"" + record + "\"");
     resolver_.Set(zone_);
@@ -230,6 +271,14 @@ class World {
     options.lists[0].zone = "bl.example";
     options.lists[0].domains = true;
     return options;
+  }
+  std::unique_ptr<TlsReportClient> NewTlsReportClient() {
+    TlsReportClient::Options options;
+    options.channel.target = "127.0.0.1:" + std::to_string(tls_policy_server_->port());
+    options.channel.daemon = "tls-policy";
+    options.channel.tls = FilesOf("auth-verifier");
+    options.deadline = absl::Seconds(5);
+    return Must(TlsReportClient::Create(std::move(options)));
   }
   base::Task<bool> RunListCheck() {
     co_await lists_.Check();
@@ -264,7 +313,15 @@ class World {
   net::ReactorPool executors_{{.threads = 2, .reactor = {}}};
   db::Pool pool_;
   SigningKeys keys_;
-  ReportIntake intake_{{}, &pool_, base::Clock::System()};
+  TlsPolicyPeer tls_policy_;
+  std::unique_ptr<rpc::Server> tls_policy_server_ =
+      testing::StartRpcPeer(authority_, authority_.Issue({.names = {"tls-policy"}}),
+                            {{"/godwit.tls_policy.v1.TlsPolicy/Resolve", {"delivery-queue"}},
+                             {"/godwit.tls_policy.v1.TlsPolicy/Record", {"delivery-queue"}},
+                             {"/godwit.tls_policy.v1.TlsPolicy/StoreReport", {"auth-verifier"}}},
+                            &tls_policy_);
+  std::unique_ptr<TlsReportClient> tls_reports_ = NewTlsReportClient();
+  ReportIntake intake_{{}, &pool_, base::Clock::System(), tls_reports_.get()};
   EvaluationCounter counter_{{}, &pool_, base::Clock::System()};
   Metrics metrics_;
   ListMonitor lists_{OneList(), &resolver_, &metrics_};
@@ -352,6 +409,68 @@ TEST_CASE("RFC 9990: a report that comes is kept, when its author passes",
   CHECK(world.Verify(sign(message(future)), true).report().problem() ==
         "the report is of the future");
   CHECK(world.Ask("SELECT count(*) FROM dmarc_reports") == "1");
+}
+
+std::string TlsReportMail(const std::string& file = "{}") {
+  return "From: <tls@r.example>\r\nTLS-Report-Submitter: r.example\r\n"
+         "Content-Type: multipart/report; report-type=tlsrpt; boundary=b\r\n\r\n--b\r\n\r\ntext\r\n"
+         "--b\r\nContent-Type: application/tlsrpt+json\r\n\r\n" +
+         file + "\r\n--b--\r\n";
+}
+
+TEST_CASE("RFC 8460 §3: a TLS report goes to tls-policy with who signed it",
+          "[auth-verifier][integration]") {
+  World world;
+  const std::string mail = TlsReportMail();
+  const std::string good = world.SignFor("r.example", mail, "; s=tlsrpt") + mail;
+  CHECK(!world.Verify(good).has_report());
+  CHECK(world.tls_policy().given.empty());  // not to an address for reports
+  CHECK(world.Verify(good, true).report().stored());
+  REQUIRE(world.tls_policy().given.size() == 1);
+  CHECK(world.tls_policy().given[0].file() == "{}");
+  CHECK(world.tls_policy().given[0].submitter() == "r.example");
+  REQUIRE(world.tls_policy().given[0].signers_size() == 1);
+  CHECK(world.tls_policy().given[0].signers(0) == "r.example");
+  // Such a key is for nothing else.
+  CHECK(world.Verify(good).dkim(0).result() == pb::RESULT_PERMERROR);
+
+  world.tls_policy().problem = "r.example is not ours";
+  CHECK(world.Verify(good, true).report().problem() == "r.example is not ours");
+  CHECK(!world.Verify(good, true).report().stored());
+}
+
+TEST_CASE("RFC 8460 §3: a TLS report without a valid signature is ignored",
+          "[auth-verifier][integration]") {
+  World world;
+  const std::string mail = TlsReportMail();
+  const std::string none = "no DKIM signature for TLS reports";
+  CHECK(world.Verify(mail, true).report().problem() == none);
+  CHECK(
+      world.Verify(world.SignFor("r.example", mail, "; s=email") + mail, true).report().problem() ==
+      none);
+  std::string damaged = mail;
+  damaged.replace(damaged.find("{}"), 2, "[]");
+  CHECK(world.Verify(world.SignFor("r.example", mail, "") + damaged, true).report().problem() ==
+        none);
+  CHECK(world.tls_policy().given.empty());
+  // It is not read as a DMARC report either, whoever its author is.
+  CHECK(world.Ask("SELECT count(*) FROM dmarc_reports") == "0");
+}
+
+TEST_CASE("A TLS report that can not be kept is mail, with the reason",
+          "[auth-verifier][integration]") {
+  World world;
+  const std::string large = TlsReportMail(std::string(4 << 20, ' '));
+  const std::string signed_large = world.SignFor("r.example", large, "") + large;
+  CHECK(world.Verify(signed_large, true).report().problem() == "the report is too large");
+  CHECK(world.tls_policy().given.empty());
+  const std::string mail = TlsReportMail();
+  const std::string good = world.SignFor("r.example", mail, "") + mail;
+  world.StopTlsPolicy();
+  const pb::VerifyResponse verdict = world.Verify(good, true);
+  CHECK(verdict.dkim(0).result() == pb::RESULT_PASS);
+  CHECK(!verdict.report().stored());
+  CHECK(verdict.report().problem().starts_with("tls-policy: "));
 }
 
 TEST_CASE("A message may come in pieces, or with its context", "[auth-verifier][integration]") {

@@ -5,8 +5,10 @@
 namespace godwit::smtp_ingress {
 namespace {
 
+constexpr size_t kMostExplanation = 300;
+
 // RFC 7489 §10.3, RFC 9989 §8.4: the text names the policy and the domain it was found for. RFC
-// 7372 §3.3: X.7.26, more than one check of the author has failed, as SPF and DKIM have when DMARC
+// 7372 §3.4: X.7.26, more than one check of the author has failed, as SPF and DKIM have when DMARC
 // does.
 smtp::Reply DmarcRejection(const std::string& domain) {
   return {550, "5.7.26", {"Message rejected per DMARC policy for " + domain}};
@@ -37,9 +39,11 @@ Decision TemporaryError(const Evidence& evidence, const DecisionPolicy& policy) 
   const bool by_quarantine =
       evidence.worst != DmarcPolicy::kNone && policy.on_quarantine == OnFailure::kReject;
   if (!by_reject && !by_quarantine) return {Outcome::kAccept, "dmarc-temperror", {}};
+  // RFC 7372 §3.2: X.7.24 where it was SPF that could not be evaluated.
+  const char* enhanced = evidence.spf == SpfOutcome::kTempError ? "4.7.24" : "4.7.0";
   return {Outcome::kDefer,
           "dmarc-temperror",
-          {451, "4.7.0", {"DMARC result of " + evidence.from_domain + " can not be found now"}}};
+          {451, enhanced, {"DMARC result of " + evidence.from_domain + " can not be found now"}}};
 }
 
 Decision DecideByDmarc(const Evidence& evidence, const DecisionPolicy& policy) {
@@ -60,6 +64,42 @@ Decision DecideByDmarc(const Evidence& evidence, const DecisionPolicy& policy) {
     case DmarcPolicy::kNone: break;
   }
   return {};
+}
+
+// RFC 7208 §8.4: what the domain says of it is told as its own words. RFC 7372 §3.2: X.7.23.
+smtp::Reply SpfRejection(const Evidence& evidence) {
+  smtp::Reply reply{550, "5.7.23", {"SPF MAIL FROM check failed for " + evidence.spf_domain}};
+  if (evidence.spf_explanation.empty()) return reply;
+  reply.lines.push_back("The domain " + evidence.spf_domain + " explains:");
+  reply.lines.push_back(evidence.spf_explanation.substr(0, kMostExplanation));
+  return reply;
+}
+
+// RFC 7372 §3.2: X.7.24, in the place of RFC 7208 §8.6's 4.4.3 and §8.7's 5.5.2.
+Decision SpfError(const Evidence& evidence, DecisionPolicy::OnFailure what) {
+  const std::string text = "SPF of " + evidence.spf_domain + " can not be evaluated";
+  if (evidence.spf == SpfOutcome::kTempError && what == DecisionPolicy::OnFailure::kReject) {
+    return {Outcome::kDefer, "spf-error", {451, "4.7.24", {text + " now"}}};
+  }
+  return OnFailure(what, "spf-error", {550, "5.7.24", {text}});
+}
+
+// RFC 7489 §10.1: what SPF says of the way matters less than that the author is authenticated.
+Decision DecideBySpf(const Evidence& evidence, const DecisionPolicy& policy) {
+  if (evidence.dmarc == DmarcOutcome::kPass || evidence.dmarc_overridden) return {};
+  const bool failed = evidence.spf == SpfOutcome::kFail;
+  const DecisionPolicy::OnFailure what = failed ? policy.on_spf_fail : policy.on_spf_error;
+  if (evidence.spf == SpfOutcome::kNone || what == DecisionPolicy::OnFailure::kAccept) return {};
+  if (!failed) return SpfError(evidence, what);
+  return OnFailure(what, "spf-fail", SpfRejection(evidence));
+}
+
+// RFC 7372 §3.3: X.7.25.
+Decision DecideByReverseDns(const Evidence& evidence, const DecisionPolicy& policy) {
+  if (!evidence.reverse_dns_failed) return {};
+  if (policy.on_reverse_dns == DecisionPolicy::OnFailure::kAccept) return {};
+  return OnFailure(policy.on_reverse_dns, "reverse-dns",
+                   {550, "5.7.25", {"Your address has no name that leads back to it"}});
 }
 
 smtp::Reply ListRejection(const Listing& listing) {
@@ -90,16 +130,27 @@ int Strictness(Outcome outcome) {
   return 3;
 }
 
+// Of two that ask for the same, the one that has something to say; else the first.
+Decision Stricter(Decision first, Decision second) {
+  const int difference = Strictness(second.outcome) - Strictness(first.outcome);
+  const bool take_second = difference > 0 || (difference == 0 && first.reason == Decision().reason);
+  return take_second ? second : first;
+}
+
 }  // namespace
 
 Decision Decide(const Evidence& evidence, const DecisionPolicy& policy) {
   if (evidence.own_message) return {};
-  Decision by_dmarc = DecideByDmarc(evidence, policy);
-  Decision by_lists = DecideByLists(evidence, policy);
-  const int difference = Strictness(by_lists.outcome) - Strictness(by_dmarc.outcome);
-  // Of two that ask for the same, the one that has something to say.
-  const bool lists = difference > 0 || (difference == 0 && by_dmarc.reason == Decision().reason);
-  return lists ? by_lists : by_dmarc;
+  Decision by_spf = DecideBySpf(evidence, policy);
+  Decision by_reverse_dns = DecideByReverseDns(evidence, policy);
+  // RFC 7372 §3.4: X.7.26, more than one check has failed.
+  if (by_spf.outcome == Outcome::kReject && by_reverse_dns.outcome == Outcome::kReject) {
+    by_spf.reply.enhanced = "5.7.26";
+  }
+  Decision decision = DecideByDmarc(evidence, policy);
+  decision = Stricter(std::move(decision), std::move(by_spf));
+  decision = Stricter(std::move(decision), std::move(by_reverse_dns));
+  return Stricter(std::move(decision), DecideByLists(evidence, policy));
 }
 
 }  // namespace godwit::smtp_ingress

@@ -13,6 +13,8 @@ namespace godwit::smtp_ingress {
 
 enum class DmarcOutcome { kNone, kPass, kFail, kTempError, kPermError };
 enum class DmarcPolicy { kNone, kQuarantine, kReject };
+// Of the reverse-path. kNone: nothing that a decision could be made on.
+enum class SpfOutcome { kNone, kFail, kTempError, kPermError };
 
 // A DNS list that has something to say of the client, the reverse-path or the author (RFC 5782).
 struct Listing {
@@ -39,6 +41,11 @@ struct Evidence {
   // authenticated.
   bool dmarc_overridden = false;
   std::vector<Listing> listings = {};
+  SpfOutcome spf = SpfOutcome::kNone;
+  std::string spf_domain = {};
+  std::string spf_explanation = {};  // the domain's own, printable; may be empty
+  // The client's address has no name, or none that is confirmed (RFC 8601 §3, iprev).
+  bool reverse_dns_failed = false;
 };
 
 // What the operator wants (config.proto, Policy).
@@ -49,6 +56,10 @@ struct DecisionPolicy {
   OnFailure on_unusable_author = OnFailure::kReject;
   OnFailure on_listed = OnFailure::kReject;
   int listed_weight = 1;  // the sum of the listings' weights from which on_listed applies
+  // kAccept: nothing is made of it.
+  OnFailure on_spf_fail = OnFailure::kAccept;
+  OnFailure on_spf_error = OnFailure::kAccept;
+  OnFailure on_reverse_dns = OnFailure::kAccept;
 };
 
 enum class Outcome { kAccept, kJunk, kReject, kDefer };
@@ -63,10 +74,11 @@ struct Decision {
 
 // Every reason there is, for the metrics.
 inline constexpr std::string_view kReasons[] = {
-    "accepted",        "author-unusable",  "dmarc-reject", "dmarc-quarantine",
-    "dmarc-temperror", "dmarc-overridden", "dns-listed"};
+    "accepted",         "author-unusable", "dmarc-reject", "dmarc-quarantine", "dmarc-temperror",
+    "dmarc-overridden", "dns-listed",      "spf-fail",     "spf-error",        "reverse-dns"};
 
-// The strictest of what DMARC and DNS lists ask for. A list that allows outweighs all that block.
+// The strictest of what DMARC, SPF, the client's reverse DNS and DNS lists ask for. A list that
+// allows outweighs all that block.
 Decision Decide(const Evidence& evidence, const DecisionPolicy& policy);
 
 }  // namespace godwit::smtp_ingress

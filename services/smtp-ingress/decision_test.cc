@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <catch2/catch.hpp>
 #include <iterator>
+#include <string>
 
 #include "services/smtp-ingress/metrics.h"
 
@@ -90,7 +91,11 @@ TEST_CASE("RFC 7489 §6.6.3: 451 only where the missing answer could turn accept
   const Decision decision = Decide(evidence, policy);
   CHECK(decision.outcome == row.outcome);
   CHECK(decision.reason == "dmarc-temperror");
-  if (row.outcome == Outcome::kDefer) CHECK(decision.reply.code == 451);
+  if (row.outcome != Outcome::kDefer) return;
+  CHECK((decision.reply.code == 451 && decision.reply.enhanced == "4.7.0"));
+  // RFC 7372 §3.2.
+  evidence.spf = SpfOutcome::kTempError;
+  CHECK(Decide(evidence, policy).reply.enhanced == "4.7.24");
 }
 
 TEST_CASE("RFC 8617 §7.2: a trusted forwarder's word overrides DMARC", "[smtp-ingress][unit]") {
@@ -159,6 +164,87 @@ TEST_CASE("The strictest of DMARC and DNS lists counts", "[smtp-ingress][unit]")
   CHECK(Decide(evidence, {}).outcome == Outcome::kAccept);
 }
 
+TEST_CASE("RFC 7372: what SPF and reverse DNS say is honoured as the operator wants",
+          "[smtp-ingress][unit]") {
+  struct CheckRow {
+    SpfOutcome spf;
+    bool reverse_dns_failed;
+    OnFailure wanted;
+    Outcome outcome;
+    std::string_view reason;
+    std::string code;  // with the enhanced one
+  };
+  const CheckRow row = GENERATE(values<CheckRow>({
+      {SpfOutcome::kFail, false, OnFailure::kReject, Outcome::kReject, "spf-fail", "550 5.7.23"},
+      {SpfOutcome::kFail, false, OnFailure::kJunk, Outcome::kJunk, "spf-fail", "0 "},
+      {SpfOutcome::kFail, false, OnFailure::kAccept, Outcome::kAccept, "accepted", "0 "},
+      {SpfOutcome::kPermError, false, OnFailure::kReject, Outcome::kReject, "spf-error",
+       "550 5.7.24"},
+      {SpfOutcome::kPermError, false, OnFailure::kJunk, Outcome::kJunk, "spf-error", "0 "},
+      {SpfOutcome::kTempError, false, OnFailure::kReject, Outcome::kDefer, "spf-error",
+       "451 4.7.24"},
+      {SpfOutcome::kTempError, false, OnFailure::kJunk, Outcome::kJunk, "spf-error", "0 "},
+      {SpfOutcome::kTempError, false, OnFailure::kAccept, Outcome::kAccept, "accepted", "0 "},
+      {SpfOutcome::kNone, true, OnFailure::kReject, Outcome::kReject, "reverse-dns", "550 5.7.25"},
+      {SpfOutcome::kNone, true, OnFailure::kJunk, Outcome::kJunk, "reverse-dns", "0 "},
+      {SpfOutcome::kNone, true, OnFailure::kAccept, Outcome::kAccept, "accepted", "0 "},
+      {SpfOutcome::kFail, true, OnFailure::kReject, Outcome::kReject, "spf-fail", "550 5.7.26"},
+      {SpfOutcome::kTempError, true, OnFailure::kReject, Outcome::kReject, "reverse-dns",
+       "550 5.7.25"},
+      {SpfOutcome::kNone, false, OnFailure::kReject, Outcome::kAccept, "accepted", "0 "},
+  }));
+  CAPTURE(static_cast<int>(row.spf), row.reverse_dns_failed, static_cast<int>(row.wanted));
+  Evidence evidence;
+  evidence.spf = row.spf;
+  evidence.spf_domain = "x.example";
+  evidence.reverse_dns_failed = row.reverse_dns_failed;
+  DecisionPolicy policy;
+  policy.on_spf_fail = policy.on_spf_error = policy.on_reverse_dns = row.wanted;
+  const Decision decision = Decide(evidence, policy);
+  CHECK(decision.outcome == row.outcome);
+  CHECK(decision.reason == row.reason);
+  CHECK(std::to_string(decision.reply.code) + " " + decision.reply.enhanced == row.code);
+  // By itself nothing is refused.
+  CHECK(Decide(evidence, {}).reason == "accepted");
+  evidence.own_message = true;
+  CHECK(Decide(evidence, policy).outcome == Outcome::kAccept);
+}
+
+TEST_CASE("RFC 7489 §10.1: SPF does not refuse what passes DMARC", "[smtp-ingress][unit]") {
+  Evidence evidence;
+  evidence.spf = GENERATE(SpfOutcome::kFail, SpfOutcome::kPermError, SpfOutcome::kTempError);
+  DecisionPolicy policy;
+  policy.on_spf_fail = policy.on_spf_error = OnFailure::kReject;
+  CHECK(Decide(evidence, policy).outcome != Outcome::kAccept);
+  evidence.dmarc = DmarcOutcome::kPass;
+  CHECK(Decide(evidence, policy).reason == "accepted");
+  // Where DMARC rejects, it is DMARC that says so.
+  evidence.dmarc = DmarcOutcome::kFail;
+  evidence.policy = DmarcPolicy::kReject;
+  CHECK(Decide(evidence, policy).reason == "dmarc-reject");
+  CHECK(Decide(evidence, policy).reply.enhanced == "5.7.26");
+  evidence.dmarc_overridden = true;
+  CHECK(Decide(evidence, policy).reason == "dmarc-overridden");
+}
+
+TEST_CASE("RFC 7208 §8.4: the domain's explanation is told as its own", "[smtp-ingress][unit]") {
+  Evidence evidence;
+  evidence.spf = SpfOutcome::kFail;
+  evidence.spf_domain = "x.example";
+  DecisionPolicy policy;
+  policy.on_spf_fail = OnFailure::kReject;
+  CHECK(Decide(evidence, policy).reply ==
+        smtp::Reply{550, "5.7.23", {"SPF MAIL FROM check failed for x.example"}});
+  evidence.spf_explanation = "See https://x.example/";
+  CHECK(Decide(evidence, policy).reply ==
+        smtp::Reply{550,
+                    "5.7.23",
+                    {"SPF MAIL FROM check failed for x.example",
+                     "The domain x.example explains:", "See https://x.example/"}});
+  evidence.spf_explanation = std::string(800, 'x');
+  CHECK(Decide(evidence, policy).reply.lines[2].size() == 300);
+}
+
 // The bug: evidence about a message with two From fields was that of one whose author has no
 // policy, and the message went into INBOX.
 TEST_CASE("A message whose author can't be determined is what the operator says",
@@ -192,8 +278,10 @@ TEST_CASE("Every reason is one of kReasons, and has its counter", "[smtp-ingress
     metrics.decisions.At({reason}).Add();  // dies for one it does not know
     CHECK(metrics.decisions.At({reason}).value() == 1);
   }
-  const auto known = [](const Evidence& evidence) {
-    const Decision decision = Decide(evidence, {});
+  DecisionPolicy strict;
+  strict.on_spf_fail = strict.on_spf_error = strict.on_reverse_dns = OnFailure::kReject;
+  const auto known = [&](const Evidence& evidence) {
+    const Decision decision = Decide(evidence, strict);
     return std::find(std::begin(kReasons), std::end(kReasons), decision.reason) !=
            std::end(kReasons);
   };
@@ -207,6 +295,9 @@ TEST_CASE("Every reason is one of kReasons, and has its counter", "[smtp-ingress
   CHECK(known(with([](Evidence* e) { e->dmarc = DmarcOutcome::kTempError; })));
   CHECK(known(with([](Evidence* e) { e->dmarc_overridden = true; })));
   CHECK(known(with([](Evidence* e) { e->listings = {{"a.example", false, 1, ""}}; })));
+  CHECK(known(with([](Evidence* e) { e->spf = SpfOutcome::kFail; })));
+  CHECK(known(with([](Evidence* e) { e->spf = SpfOutcome::kPermError; })));
+  CHECK(known(with([](Evidence* e) { e->reverse_dns_failed = true; })));
   for (const DmarcPolicy asked : {DmarcPolicy::kReject, DmarcPolicy::kQuarantine}) {
     CHECK(known(with([&](Evidence* e) {
       e->dmarc = DmarcOutcome::kFail;

@@ -2,7 +2,9 @@
 // mailboxes afterwards.
 
 #include <fstream>
+#include <optional>
 
+#include "libs/dns/scripted_server.h"
 #include "libs/store/delivery.h"
 #include "libs/store/dmarc_reports.h"
 #include "libs/store/watch.h"
@@ -169,6 +171,66 @@ TEST_CASE_METHOD(IngressFixture, "DMARC reject is honoured, quarantine goes to J
   CHECK(client.SendMessage("s@x.example", {"alice@y.example"}, kText) == kAccepted);
   CHECK(Contains(OnlyMessage(alice, "Junk"), "X-Godwit-Reason: dmarc-quarantine\r\n"));
   CheckStore();
+}
+
+TEST_CASE_METHOD(IngressFixture, "RFC 7489 §6.3: quarantine may be reject, and reject Junk",
+                 "[smtp-ingress][component]") {
+  Start("policy: {dmarc_quarantine: reject, dmarc_reject: quarantine}\n");
+  SmtpClient client = Connect();
+  client.Reply();
+  FailDmarc(&verifier, pb::DmarcResult::DISPOSITION_QUARANTINE);
+  CHECK(client.SendMessage("s@x.example", {"alice@y.example"}, kText) ==
+        "550 5.7.26 Message rejected per DMARC policy for x.example");
+  CHECK(CountEmails() == "0");
+  FailDmarc(&verifier, pb::DmarcResult::DISPOSITION_REJECT);
+  CHECK(client.SendMessage("s@x.example", {"alice@y.example"}, kText) == kAccepted);
+  CHECK(Contains(OnlyMessage(alice, "Junk"), "X-Godwit-Reason: dmarc-reject\r\n"));
+  CheckStore();
+}
+
+TEST_CASE_METHOD(IngressFixture, "RFC 7372: what SPF and reverse DNS are refused with",
+                 "[smtp-ingress][component]") {
+  Start("policy: {spf_fail: reject, spf_error: reject, reverse_dns: reject}\n");
+  SmtpClient client = Connect();
+  client.Reply();
+  const auto send = [&] { return client.SendMessage("s@x.example", {"alice@y.example"}, kText); };
+  auto* spf = verifier.response.mutable_spf_mail_from();
+  spf->set_domain("x.example");
+  spf->set_result(pb::RESULT_FAIL);
+  CHECK(send() == "550 5.7.23 SPF MAIL FROM check failed for x.example");
+  spf->set_explanation("See https://x.example/");
+  CHECK(send() ==
+        "550 5.7.23 SPF MAIL FROM check failed for x.example|The domain x.example explains:"
+        "|See https://x.example/");
+  spf->set_result(pb::RESULT_PERMERROR);
+  CHECK(send() == "550 5.7.24 SPF of x.example can not be evaluated");
+  spf->set_result(pb::RESULT_TEMPERROR);
+  CHECK(send() == "451 4.7.24 SPF of x.example can not be evaluated now");
+  spf->set_result(pb::RESULT_SOFTFAIL);
+  // RFC 8601 §2.7.3: no name (permerror), or none that leads back (fail).
+  for (const pb::Result result : {pb::RESULT_FAIL, pb::RESULT_PERMERROR}) {
+    verifier.response.mutable_iprev()->set_result(result);
+    CHECK(send() == "550 5.7.25 Your address has no name that leads back to it");
+  }
+  spf->set_result(pb::RESULT_FAIL);
+  spf->clear_explanation();
+  CHECK(send() == "550 5.7.26 SPF MAIL FROM check failed for x.example");
+  CHECK(CountEmails() == "0");
+  verifier.response.mutable_iprev()->set_result(pb::RESULT_TEMPERROR);
+  spf->set_result(pb::RESULT_NEUTRAL);
+  CHECK(send() == kAccepted);
+  CheckStore();
+}
+
+TEST_CASE_METHOD(IngressFixture, "SPF and reverse DNS refuse nothing unless the operator wants it",
+                 "[smtp-ingress][component]") {
+  Start();
+  SmtpClient client = Connect();
+  client.Reply();
+  verifier.response.mutable_spf_mail_from()->set_result(pb::RESULT_FAIL);
+  verifier.response.mutable_iprev()->set_result(pb::RESULT_PERMERROR);
+  CHECK(client.SendMessage("s@x.example", {"alice@y.example"}, kText) == kAccepted);
+  CHECK(Contains(OnlyMessage(alice), "X-Godwit-Reason: accepted\r\n"));
 }
 
 TEST_CASE_METHOD(IngressFixture,
@@ -345,6 +407,32 @@ TEST_CASE_METHOD(IngressFixture, "SIGHUP reads certificates on the thread that w
   CHECK(client.StartTls(ClientTls(), "new.y.example"));
 }
 
+// mail.example has a host, null.example a null MX, nothing else is there.
+std::optional<std::string> AnswerMx(const dns::ScriptedServer::Query& query) {
+  dns::ReplyBuilder reply(query.bytes);
+  const std::string& name = query.message.question;
+  const bool null = name == "null.example";
+  if (!null && name != "mail.example") return reply.Rcode(dns::kRcodeNoDomain).bytes();
+  if (query.message.question_type != static_cast<uint16_t>(base::DnsType::kMx)) {
+    return reply.bytes();
+  }
+  const std::string host = null ? std::string(1, '\0') : dns::NameData("mx.mail.example");
+  return reply.Answer(name, base::DnsType::kMx, 60, dns::U16Data(0) + host).bytes();
+}
+
+TEST_CASE_METHOD(IngressFixture, "RFC 7505 §4.2: nobody sends from a domain with a null MX",
+                 "[smtp-ingress][component]") {
+  const dns::ScriptedServer dns(AnswerMx);
+  Start("dns: {servers: [\"127.0.0.1:" + std::to_string(dns.port()) + "\"], timeout: 2s}\n");
+  SmtpClient client = Connect();
+  client.Reply();
+  client.Say("EHLO c");
+  CHECK(client.Say("MAIL FROM:<a@null.example>") == "550 5.7.27 The sender's domain has a null MX");
+  CHECK(client.Say("MAIL FROM:<a@gone.example>") ==
+        "550 5.1.8 The sender's domain has no host for mail");
+  CHECK(client.Say("MAIL FROM:<a@mail.example>") == "250 2.1.0 Sender OK");
+}
+
 TEST_CASE_METHOD(IngressFixture, "Senders whose domain can not be looked up come again",
                  "[smtp-ingress][component]") {
   Start("dns: {servers: [\"127.0.0.1:1\"], timeout: 100ms, attempts: 1}\n");
@@ -356,6 +444,17 @@ TEST_CASE_METHOD(IngressFixture, "Senders whose domain can not be looked up come
   CHECK(client.Say("MAIL FROM:<>") == "250 2.1.0 Sender OK");
   client.Say("RSET");
   CHECK(client.Say("MAIL FROM:<a@[192.0.2.1]>") == "250 2.1.0 Sender OK");
+}
+
+TEST_CASE_METHOD(IngressFixture, "Of our own daemons no reverse DNS is asked",
+                 "[smtp-ingress][component]") {
+  Start("policy: {reverse_dns: reject}\n");
+  verifier.response.mutable_iprev()->set_result(pb::RESULT_PERMERROR);
+  SmtpClient client(internal_endpoint());
+  REQUIRE(client.StartTls(ClientTls("delivery-queue"), "smtp-ingress"));
+  client.Reply();
+  CHECK(client.SendMessage("bob@y.example", {"alice@y.example"}, kText,
+                           " XORIGIN=submission;user:bob@y.example") == kAccepted);
 }
 
 TEST_CASE_METHOD(IngressFixture, "The internal listener takes mail from our daemons only",

@@ -42,11 +42,12 @@ struct Metrics {
   obs::CounterFamily messages{"godwit_smtp_ingress_messages_total",
                               "Messages by the answer to their end.",
                               {{"result", {"accepted", "junk", "deferred", "rejected"}}}};
-  obs::CounterFamily decisions{"godwit_smtp_ingress_decisions_total",
-                               "Decisions on verified messages, by reason.",
-                               {{"reason",
-                                 {"accepted", "author-unusable", "dmarc-reject", "dmarc-quarantine",
-                                  "dmarc-temperror", "dmarc-overridden", "dns-listed"}}}};
+  obs::CounterFamily decisions{
+      "godwit_smtp_ingress_decisions_total",
+      "Decisions on verified messages, by reason.",
+      {{"reason",
+        {"accepted", "author-unusable", "dmarc-reject", "dmarc-quarantine", "dmarc-temperror",
+         "dmarc-overridden", "dns-listed", "spf-fail", "spf-error", "reverse-dns"}}}};
   obs::CounterFamily failures{
       "godwit_smtp_ingress_failures_total",
       "451 because something of ours failed.",

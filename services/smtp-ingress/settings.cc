@@ -8,6 +8,14 @@ namespace {
 
 using OnFailure = DecisionPolicy::OnFailure;
 
+OnFailure FromChoice(Policy::OnSender choice) {
+  switch (choice) {
+    case Policy::ON_SENDER_REJECT: return OnFailure::kReject;
+    case Policy::ON_SENDER_JUNK: return OnFailure::kJunk;
+    default: return OnFailure::kAccept;
+  }
+}
+
 DecisionPolicy MakeDecisionPolicy(const Policy& policy) {
   DecisionPolicy out;
   switch (policy.dmarc_reject()) {
@@ -30,6 +38,9 @@ DecisionPolicy MakeDecisionPolicy(const Policy& policy) {
     case Policy::ON_LISTED_ACCEPT: out.on_listed = OnFailure::kAccept; break;
     default: out.on_listed = OnFailure::kReject;
   }
+  out.on_spf_fail = FromChoice(policy.spf_fail());
+  out.on_spf_error = FromChoice(policy.spf_error());
+  out.on_reverse_dns = FromChoice(policy.reverse_dns());
   out.listed_weight = static_cast<int>(policy.dns_listed_weight());
   return out;
 }

@@ -385,6 +385,8 @@ base::Task<smtp::Reply> Transaction::Finish(smtp::EndData end) {
 
   verdict_ = verdict->authentication_results;
   verdict->evidence.own_message = IsOwnMessage(mail_.parameters.origin);
+  // Of a daemon of ours it was not looked up.
+  if (internal_) verdict->evidence.reverse_dns_failed = false;
   Decision decision = Decide(verdict->evidence, services_->settings.decision);
   reason_ = decision.reason;
   services_->metrics->decisions.At({decision.reason}).Add();

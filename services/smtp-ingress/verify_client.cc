@@ -34,6 +34,20 @@ DmarcPolicy FromProto(pb::DmarcResult::Disposition disposition) {
   }
 }
 
+SpfOutcome SpfFromProto(pb::Result result) {
+  switch (result) {
+    case pb::RESULT_FAIL: return SpfOutcome::kFail;
+    case pb::RESULT_TEMPERROR: return SpfOutcome::kTempError;
+    case pb::RESULT_PERMERROR: return SpfOutcome::kPermError;
+    default: return SpfOutcome::kNone;
+  }
+}
+
+// RFC 8601 §2.7.3: permerror is an address without a name.
+bool Failed(const pb::IprevResult& iprev) {
+  return iprev.result() == pb::RESULT_FAIL || iprev.result() == pb::RESULT_PERMERROR;
+}
+
 Verdict FromProto(const pb::VerifyResponse& response) {
   Verdict verdict;
   verdict.evidence.dmarc = FromProto(response.dmarc().result());
@@ -42,6 +56,10 @@ Verdict FromProto(const pb::VerifyResponse& response) {
   verdict.evidence.author_unusable = response.dmarc().author_unusable();
   verdict.evidence.worst = FromProto(response.dmarc().worst_disposition());
   verdict.evidence.dmarc_overridden = !response.dmarc().override_type().empty();
+  verdict.evidence.spf = SpfFromProto(response.spf_mail_from().result());
+  verdict.evidence.spf_domain = response.spf_mail_from().domain();
+  verdict.evidence.spf_explanation = response.spf_mail_from().explanation();
+  verdict.evidence.reverse_dns_failed = Failed(response.iprev());
   for (const pb::DnsblResult& list : response.dnsbl()) {
     if (list.outcome() != pb::DnsblResult::OUTCOME_LISTED) continue;
     verdict.evidence.listings.push_back({list.list(), list.allow(), list.weight(), list.text()});

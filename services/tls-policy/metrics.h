@@ -25,6 +25,13 @@ struct Metrics {
   obs::CounterFamily outcomes{"godwit_tls_policy_outcomes_total",
                               "TLS outcomes taken for reports.",
                               {{"result", {"success", "failure", "dropped"}}}};
+  obs::CounterFamily reports{"godwit_tls_policy_reports_received_total",
+                             "TLS reports of others by what became of them.",
+                             {{"result", {"stored", "duplicate", "refused", "failed"}}}};
+  obs::CounterFamily reported_sessions{
+      "godwit_tls_policy_reported_sessions_total",
+      "Sessions to our hosts that reports which were stored tell of, by how TLS went.",
+      {{"result", {"success", "failure"}}}};
   obs::Gauge outcomes_pending{"godwit_tls_policy_outcomes_pending",
                               "Counters that wait to be written."};
 };

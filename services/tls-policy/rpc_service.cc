@@ -193,6 +193,13 @@ class RpcService : public pb::TlsPolicy::CallbackService {
     return rpc::ServeUnary(context, parts_.executors->Next(), Count(request));
   }
 
+  grpc::ServerUnaryReactor* StoreReport(grpc::CallbackServerContext* context,
+                                        const pb::StoreReportRequest* request,
+                                        pb::StoreReportResponse* response) override {
+    return rpc::ServeUnary(context, parts_.executors->Next(),
+                           Keep(request, response, rpc::TraceOf(*context)));
+  }
+
  private:
   // Bounds the calls in work.
   base::Task<absl::Status> Admit(const pb::ResolveRequest* request, pb::ResolveResponse* response,
@@ -253,6 +260,23 @@ class RpcService : public pb::TlsPolicy::CallbackService {
     co_return parts_.outcomes->Add(std::move(outcomes));
   }
 
+  base::Task<absl::Status> Keep(const pb::StoreReportRequest* request,
+                                pb::StoreReportResponse* response, std::string trace) {
+    GivenReport given;
+    given.file = request->file();
+    given.submitter = request->submitter();
+    given.signers.assign(request->signers().begin(), request->signers().end());
+    absl::StatusOr<std::string> problem = co_await parts_.intake->Store(std::move(given));
+    if (!problem.ok()) {
+      obs::Log(obs::Level::kWarning, "report not stored",
+               {{"trace", trace}, {"status", problem.status()}});
+      co_return problem.status();
+    }
+    response->set_stored(problem->empty());
+    response->set_problem(*std::move(problem));
+    co_return absl::OkStatus();
+  }
+
   const RpcParts parts_;
   std::atomic<size_t> in_progress_{0};
 };
@@ -261,7 +285,8 @@ class RpcService : public pb::TlsPolicy::CallbackService {
 
 rpc::Callers Callers() {
   return {{"/godwit.tls_policy.v1.TlsPolicy/Resolve", {"delivery-queue"}},
-          {"/godwit.tls_policy.v1.TlsPolicy/Record", {"delivery-queue"}}};
+          {"/godwit.tls_policy.v1.TlsPolicy/Record", {"delivery-queue"}},
+          {"/godwit.tls_policy.v1.TlsPolicy/StoreReport", {"auth-verifier"}}};
 }
 
 std::unique_ptr<grpc::Service> NewRpcService(RpcParts parts) {

@@ -1,7 +1,7 @@
 #pragma once
 
-// The gRPC face of tls-policy: requests in, decisions and counters out. Messages of the protocol
-// stop here.
+// The gRPC face of tls-policy: requests in, decisions, counters and reports out. Messages of the
+// protocol stop here.
 
 #include <memory>
 
@@ -9,6 +9,7 @@
 #include "libs/rpc/server.h"
 #include "services/tls-policy/metrics.h"
 #include "services/tls-policy/outcomes.h"
+#include "services/tls-policy/report_intake.h"
 #include "services/tls-policy/resolution.h"
 
 namespace godwit::tls_policy {
@@ -16,6 +17,7 @@ namespace godwit::tls_policy {
 struct RpcParts {
   ResolutionParts resolution;
   Outcomes* outcomes = nullptr;
+  ReportIntake* intake = nullptr;
   net::ReactorPool* executors = nullptr;
   Metrics* metrics = nullptr;
   size_t concurrent_resolves = 2000;

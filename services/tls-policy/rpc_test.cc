@@ -10,8 +10,10 @@
 #include "libs/base/random.h"
 #include "libs/base/status.h"
 #include "libs/base/task.h"
+#include "libs/report_file/pack.h"
 #include "libs/rpc/call.h"
 #include "libs/rpc/client.h"
+#include "libs/store/admin.h"
 #include "libs/testing/certificates.h"
 #include "libs/testing/fake_clock.h"
 #include "libs/testing/fake_resolver.h"
@@ -47,6 +49,7 @@ class World {
                         .clock = &clock_,
                         .random = base::RandomSource::System()};
     parts.outcomes = &outcomes;
+    parts.intake = &intake_;
     parts.executors = &executors_;
     parts.metrics = &metrics_;
     service_ = NewRpcService(parts);
@@ -55,6 +58,10 @@ class World {
     options.tls = FilesOf("tls-policy");
     options.callers = Callers();
     server_ = rpc::Server::Start(std::move(options), {service_.get()}).value();
+    for (const char* result : {"stored", "duplicate", "refused", "failed"}) {
+      before_[result] = Counted(result);
+    }
+    for (const char* result : {"success", "failure"}) before_[result] = Told(result);
   }
   ~World() {
     server_->Shutdown(absl::ZeroDuration());
@@ -91,9 +98,29 @@ class World {
         .code();
   }
 
+  absl::StatusOr<pb::StoreReportResponse> StoreReport(const pb::StoreReportRequest& request,
+                                                      const std::string& daemon = "auth-verifier") {
+    return base::RunBlocking(
+        rpc::Call<pb::TlsPolicy::Stub, AsyncPolicy, pb::StoreReportRequest,
+                  pb::StoreReportResponse>(StubOf(daemon), &AsyncPolicy::StoreReport, request, {}));
+  }
+  // What is wrong with it; "" when it was stored.
+  std::string Problem(const pb::StoreReportRequest& request) {
+    const auto response = StoreReport(request);
+    if (!response.ok()) return base::ToString(response.status());
+    CHECK(response->stored() == response->problem().empty());
+    return response->problem();
+  }
+  // Since this world began: metrics are the process's.
+  double Reports(const std::string& result) { return Counted(result) - before_[result]; }
+  double Sessions(const std::string& result) { return Told(result) - before_[result]; }
+
   testing::ScratchDatabase database;
 
  private:
+  double Counted(const std::string& result) { return metrics_.reports.At({result}).value(); }
+  double Told(const std::string& result) { return metrics_.reported_sessions.At({result}).value(); }
+
   testing::CertificateAuthority authority_{testing::MakeScratchFolder()};
   db::Pool pool_{database.PoolOptions(2, "godwit_tls_policy")};
   testing::FakeResolver resolver_{kZone};
@@ -108,8 +135,10 @@ class World {
   Outcomes outcomes{&pool_, &metrics_, 1000};
 
  private:
+  ReportIntake intake_{{.at_once = 2, .reports_a_day = 3}, &pool_, &clock_, &metrics_};
   std::unique_ptr<grpc::Service> service_;
   std::unique_ptr<rpc::Server> server_;
+  std::map<std::string, double> before_;
   std::map<std::string, std::unique_ptr<pb::TlsPolicy::Stub>> stubs_;
 };
 
@@ -153,14 +182,18 @@ TEST_CASE("What is no domain is refused before it is asked", "[tls_policy][integ
   }
 }
 
-TEST_CASE("Only delivery-queue may call", "[tls_policy][integration]") {
+TEST_CASE("Only delivery-queue may ask and count, only auth-verifier bring reports",
+          "[tls_policy][integration]") {
   World world;
   for (const char* daemon : {"smtp-ingress", "submission", "imap-gateway", "auth-verifier",
                              "tls-policy", "webmail-api", "acme"}) {
     CAPTURE(daemon);
     CHECK(world.Ask("x.example", daemon).status().code() == Code::kUnauthenticated);
     CHECK(world.Record({}, daemon) == Code::kUnauthenticated);
+    if (std::string(daemon) == "auth-verifier") continue;
+    CHECK(world.StoreReport({}, daemon).status().code() == Code::kUnauthenticated);
   }
+  CHECK(world.StoreReport({}, "delivery-queue").status().code() == Code::kUnauthenticated);
 }
 
 TEST_CASE("Record takes what Resolve gave, and nothing that is no outcome",
@@ -198,6 +231,117 @@ TEST_CASE("Record takes what Resolve gave, and nothing that is no outcome",
   outcome->set_result(pb::RESULT_TYPE_SUCCESS);
   outcome->mutable_policy()->clear_domain();
   CHECK(world.Record(request) == Code::kInvalidArgument);
+}
+
+// Of the day before the clock's, about `domain`.
+std::string ReportAbout(const std::string& domain, const std::string& id = "1") {
+  return R"({"organization-name":"X","contact-info":"r@x.example","report-id":")" + id +
+         R"(","date-range":{"start-datetime":"2026-09-20T00:00:00Z",)"
+         R"("end-datetime":"2026-09-20T23:59:59Z"},"policies":[{"policy":{"policy-type":"sts",)"
+         R"("policy-domain":")" +
+         domain +
+         R"("},"summary":{"total-successful-session-count":5,"total-failure-session-count":2},)"
+         R"("failure-details":[{"result-type":"certificate-expired","failed-session-count":2,)"
+         R"("sending-mta-ip":"192.0.2.1"}]}]})";
+}
+
+pb::StoreReportRequest Given(std::string file) {
+  pb::StoreReportRequest request;
+  request.set_file(std::move(file));
+  request.add_signers("x.example");
+  request.set_submitter("x.example");
+  return request;
+}
+
+std::string Replace(std::string text, std::string_view from, std::string_view to) {
+  REQUIRE(text.find(from) != text.npos);
+  return text.replace(text.find(from), from.size(), to);
+}
+
+TEST_CASE("RFC 8460: a TLS report that comes is kept, once", "[tls_policy][integration]") {
+  World world;
+  const auto connection = world.database.Connect();
+  REQUIRE(store::AddDomain(*connection, "b.example", absl::FromUnixSeconds(1'790'000'000)).ok());
+  const std::string report = ReportAbout("B.example");
+  CHECK(world.Problem(Given(report)).empty());
+  CHECK(world.Problem(Given(report_file::Gzip(report))).empty());  // it came twice
+  CHECK(world.Problem(Given(ReportAbout("mx.b.example", "2"))).empty());
+  CHECK(world.database.Ask("SELECT string_agg(domain || ' ' || reporter || ' ' || report_id || ' ' "
+                           "|| successful || ' ' || failed, ', ' ORDER BY report_id) "
+                           "FROM tls_reports") ==
+        "b.example x.example 1 5 2, mx.b.example x.example 2 5 2");
+  CHECK(world.database.Ask("SELECT string_agg(result_type || ' ' || sessions, ', ') "
+                           "FROM tls_report_failures WHERE sending_ip = '\\xc0000201'") ==
+        "certificate-expired 2, certificate-expired 2");
+  CHECK((world.Reports("stored") == 2 && world.Reports("duplicate") == 1));
+  CHECK((world.Sessions("success") == 10 && world.Sessions("failure") == 4));
+
+  CHECK(world.Problem(Given(ReportAbout("b.example", "3"))).empty());
+  CHECK(world.Problem(Given(ReportAbout("b.example", "4"))).empty());
+  CHECK(world.Problem(Given(ReportAbout("b.example", "5"))) ==
+        "too many reports about b.example in a day");
+}
+
+TEST_CASE("RFC 8460 §3, §4: a TLS report that is none, or not theirs, is told as such",
+          "[tls_policy][integration]") {
+  World world;
+  const auto connection = world.database.Connect();
+  REQUIRE(store::AddDomain(*connection, "b.example", absl::FromUnixSeconds(1'790'000'000)).ok());
+  const std::string good = ReportAbout("b.example");
+  pb::StoreReportRequest request = Given(good);
+  request.clear_signers();
+  CHECK(world.Problem(request) == "no valid DKIM signature of x.example");
+  request.add_signers("y.example");
+  CHECK(world.Problem(request) == "no valid DKIM signature of x.example");
+  CHECK(world.Problem(Given("")).starts_with("JSON: "));
+  CHECK(world.Problem(Given(good.substr(0, good.size() - 1))).starts_with("JSON: "));
+  CHECK(world.Problem(Given(report_file::Gzip(good).substr(0, 60))) ==
+        "the packed data is cut off");
+  CHECK(world.Problem(Given("{}")) == "not a TLS report: it has no policies");
+  CHECK(world.Problem(Given(ReportAbout("x.example"))) == "x.example is not ours");
+  CHECK(world.Problem(Given(ReportAbout("-..-"))) == "the report names no domain");
+  CHECK(world.Problem(Given(Replace(good, "2026-09-20T23", "2027-09-20T23"))) ==
+        "the report is of the future");
+  CHECK(world.Problem(Given(Replace(good, "2026-09-20T00", "2026-06-20T00"))) ==
+        "the report is too old");
+  // 64 MiB, packed in 64 KiB.
+  CHECK(world.Problem(Given(report_file::Gzip(std::string(64 << 20, '[')))) ==
+        "unpacks to too much");
+  CHECK(world.database.Ask("SELECT count(*) FROM tls_reports") == "0");
+  CHECK(world.Reports("refused") == 11);
+  CHECK(world.Reports("stored") == 0);
+  CHECK(world.Reports("failed") == 0);
+}
+
+TEST_CASE("A TLS report that can not be stored now is no answer", "[tls_policy][integration]") {
+  World world;
+  const auto connection = world.database.Connect();
+  REQUIRE(connection->ExecuteScript("ALTER TABLE tls_reports RENAME TO gone").ok());
+  REQUIRE(store::AddDomain(*connection, "b.example", absl::FromUnixSeconds(1'790'000'000)).ok());
+  CHECK(!world.StoreReport(Given(ReportAbout("b.example"))).ok());
+  CHECK(world.Reports("failed") == 1);
+}
+
+TEST_CASE("Of a very large TLS report the most frequent failures are kept", "[tls_policy][unit]") {
+  tlsrpt::Report report;
+  report.end = absl::FromUnixSeconds(1'790'000'000);
+  report.begin = report.end - absl::Hours(24);
+  report.policies.resize(200);
+  for (tlsrpt::Policy& policy : report.policies) policy.domain = "b.example";
+  tlsrpt::Policy& first = report.policies[0];
+  first.text.resize(5000);
+  first.successful = int64_t{1} << 52;
+  first.failures.resize(5000);
+  for (size_t i = 0; i < first.failures.size(); ++i) {
+    first.failures[i].sessions = static_cast<int64_t>(i);
+  }
+  const auto kept = Summarize(report, "x.example", report.end);
+  REQUIRE(kept.ok());
+  CHECK(kept->policies.size() == 100);
+  CHECK(kept->policies[0].text.size() == 100);
+  CHECK(kept->policies[0].successful == 1'000'000'000'000);
+  REQUIRE(kept->policies[0].failures.size() == 1000);
+  CHECK(kept->policies[0].failures.back().sessions == 4000);
 }
 
 }  // namespace

@@ -12,6 +12,7 @@
 #include "libs/runtime/units.h"
 #include "libs/store/ready.h"
 #include "libs/store/tls_policy.h"
+#include "libs/store/tls_reports.h"
 
 namespace godwit::tls_policy {
 namespace {
@@ -36,6 +37,9 @@ absl::Status Server::Start() {
   GODWIT_RETURN_IF_ERROR(OpenDatabase());
   GODWIT_RETURN_IF_ERROR(OpenSts());
   outcomes_ = std::make_unique<Outcomes>(database_.get(), &metrics_, config_.reporting().pending());
+  ReportIntake::Options intake;
+  intake.reports_a_day = config_.reporting().received_a_day();
+  intake_ = std::make_unique<ReportIntake>(intake, database_.get(), context_->clock, &metrics_);
   GODWIT_RETURN_IF_ERROR(OpenRpc());
   base::SpawnOn(executors_->at(0), WriteOutcomes());
   base::SpawnOn(executors_->at(0), RefreshPolicies());
@@ -88,6 +92,7 @@ absl::Status Server::OpenRpc() {
   parts.resolution.random = base::RandomSource::System();
   parts.resolution.dns_time = runtime::ToDuration(config_.limits().dns_time());
   parts.outcomes = outcomes_.get();
+  parts.intake = intake_.get();
   parts.executors = executors_.get();
   parts.metrics = &metrics_;
   parts.concurrent_resolves = config_.limits().concurrent_resolves();
@@ -143,6 +148,11 @@ base::Task<void> Server::Sweep() {
     swept = co_await database_->Run([now, oldest](db::Connection& connection) {
       return store::SweepTlsPolicy(connection, now, oldest, kSweepBatch);
     });
+  }
+  if (swept.ok()) {
+    const absl::Time received = now - runtime::ToDuration(config_.reporting().keep_received());
+    swept = co_await database_->Run(
+        [received](db::Connection& c) { return store::KeepTlsReports(c, received); });
   }
   if (!swept.ok()) obs::Log(obs::Level::kWarning, "sweep failed", {{"status", swept.status()}});
 }

@@ -18,6 +18,7 @@
 #include "services/tls-policy/config.pb.h"
 #include "services/tls-policy/metrics.h"
 #include "services/tls-policy/outcomes.h"
+#include "services/tls-policy/report_intake.h"
 #include "services/tls-policy/rpc_service.h"
 #include "services/tls-policy/sts_cache.h"
 #include "services/tls-policy/sts_fetch.h"
@@ -57,6 +58,7 @@ class Server : public runtime::Service {
   std::unique_ptr<StsFetcher> fetcher_;
   std::unique_ptr<StsCache> sts_;
   std::unique_ptr<Outcomes> outcomes_;
+  std::unique_ptr<ReportIntake> intake_;
   std::unique_ptr<grpc::Service> service_;
   std::unique_ptr<rpc::Server> rpc_;
   bool drained_ = false;

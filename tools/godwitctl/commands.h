@@ -16,8 +16,9 @@ std::vector<Command> StoreCommands();
 std::vector<Command> QueueCommands();
 std::vector<Command> SessionCommands();
 std::vector<Command> DkimCommands();
-std::vector<Command> SignCommands();   // arc seal, dkim sign
-std::vector<Command> DmarcCommands();  // the reports that we send
+std::vector<Command> SignCommands();    // arc seal, dkim sign
+std::vector<Command> DmarcCommands();   // the reports that we send
+std::vector<Command> TlsrptCommands();  // the reports that others send us
 std::vector<Command> VerifyCommands();
 std::vector<Command> LookupCommands();
 std::vector<Command> CertificateCommands();

@@ -9,7 +9,6 @@
 #include "absl/time/time.h"
 #include "libs/base/ascii.h"
 #include "libs/base/clock.h"
-#include "libs/base/ip_address.h"
 #include "libs/base/status.h"
 #include "libs/idna/domain.h"
 #include "libs/store/dmarc_evaluations.h"
@@ -17,27 +16,12 @@
 #include "libs/store/report_sending.h"
 #include "tools/godwitctl/commands.h"
 #include "tools/godwitctl/database.h"
+#include "tools/godwitctl/report_fields.h"
 
 namespace godwit::ctl {
 namespace {
 
 constexpr int kMost = 1000;
-
-std::string Time(absl::Time time) {
-  return absl::FormatTime("%Y-%m-%d %H:%M", time, absl::UTCTimeZone());
-}
-
-boost::json::value JsonTime(const std::optional<absl::Time>& time) {
-  if (!time) return nullptr;
-  return boost::json::string(absl::FormatTime(absl::RFC3339_sec, *time, absl::UTCTimeZone()));
-}
-
-absl::StatusOr<std::string> WantedDomain(const Invocation& in) {
-  if (!in.has("domain")) return std::string();
-  const auto name = idna::ToAscii(*in.flag("domain"));
-  if (!name) return base::InvalidArgument("--domain is no domain name");
-  return *name;
-}
 
 // "user@domain" or "@domain", as the store keeps it.
 absl::StatusOr<std::string> Destination(const Invocation& in) {
@@ -56,8 +40,8 @@ absl::StatusOr<Report> Outgoing(db::Connection& connection, const Invocation& in
   Table table({"DOMAIN", "FROM (UTC)", "TO", "ROWS", "DROPPED", "DUE", "OUTCOME"});
   boost::json::array json;
   for (const store::DmarcPeriod& period : periods) {
-    table.Add({period.policy_domain, Time(period.begins), Time(period.ends),
-               std::to_string(period.rows), std::to_string(period.dropped), Time(period.due),
+    table.Add({period.policy_domain, Minute(period.begins), Minute(period.ends),
+               std::to_string(period.rows), std::to_string(period.dropped), Minute(period.due),
                period.outcome.empty() ? "waits" : period.outcome});
     boost::json::array sent;
     for (const std::string& address : period.sent_to) sent.emplace_back(address);
@@ -91,24 +75,22 @@ absl::StatusOr<Report> Received(db::Connection& connection, const Invocation& in
   Table table({"NUMBER", "DOMAIN", "REPORTER", "FROM (UTC)", "TO", "MESSAGES", "FAILED"});
   boost::json::array json;
   for (const store::ReceivedReport& report : reports) {
-    table.Add({std::to_string(report.number), report.domain, report.reporter, Time(report.begins),
-               Time(report.ends), std::to_string(report.messages), std::to_string(report.failed)});
+    table.Add({std::to_string(report.number), report.domain, report.reporter, Minute(report.begins),
+               Minute(report.ends), std::to_string(report.messages),
+               std::to_string(report.failed)});
     json.push_back(ToJson(report));
   }
   return Report(table.ToString(), std::move(json));
 }
 
 absl::StatusOr<Report> ShowReceived(db::Connection& connection, const Invocation& in) {
-  const auto number = base::ParseDecimal(in.argument("NUMBER"));
-  if (!number || *number > INT64_MAX) return base::InvalidArgument("NUMBER is a number");
-  GODWIT_ASSIGN_OR_RETURN(const auto report,
-                          store::GetReceivedReport(connection, static_cast<int64_t>(*number)));
+  GODWIT_ASSIGN_OR_RETURN(const int64_t number, WantedNumber(in));
+  GODWIT_ASSIGN_OR_RETURN(const auto report, store::GetReceivedReport(connection, number));
   Table table({"SOURCE", "MESSAGES", "DISPOSITION", "DKIM", "SPF", "FROM", "ENVELOPE"});
   boost::json::object json = ToJson(report);
   boost::json::array rows;
   for (const store::ReceivedReportRow& row : report.rows) {
-    const std::string source =
-        base::IpAddress::FromBytes(row.source_ip).value_or(base::IpAddress()).ToString();
+    const std::string source = AddressText(row.source_ip);
     table.Add({source, std::to_string(row.messages), row.disposition, row.dkim, row.spf,
                row.header_from, row.envelope_from});
     rows.push_back({{"source", source},
@@ -140,7 +122,7 @@ absl::StatusOr<Report> MarkAddress(db::Connection& connection, const Invocation&
   return Report::Done(off ? "Mail to " + address + " is mail from now on."
                           : "Reports in mail to " + address +
                                 " are kept from now on (within a minute). Name it in the DMARC "
-                                "records of your domains: rua=mailto:" +
+                                "and TLSRPT records of your domains: rua=mailto:" +
                                 address);
 }
 
@@ -162,9 +144,8 @@ absl::StatusOr<Report> Failures(db::Connection& connection, const Invocation& in
   boost::json::array json;
   for (const store::DmarcEvaluation& failure : failures) {
     const store::DmarcRow& row = failure.row;
-    const std::string source =
-        base::IpAddress::FromBytes(row.source_ip).value_or(base::IpAddress()).ToString();
-    table.Add({Time(failure.period.begins), failure.period.policy_domain, row.header_from, source,
+    const std::string source = AddressText(row.source_ip);
+    table.Add({Minute(failure.period.begins), failure.period.policy_domain, row.header_from, source,
                row.failure, row.disposition, std::to_string(row.messages)});
     json.push_back({{"begins", JsonTime(failure.period.begins)},
                     {"domain", failure.period.policy_domain},
@@ -211,7 +192,7 @@ absl::StatusOr<Report> Suppressions(db::Connection& connection, const Invocation
   Table table({"DESTINATION", "SINCE", "UNTIL", "REASON"});
   boost::json::array json;
   for (const store::ReportSuppression& each : list) {
-    table.Add({each.destination, Time(each.created), each.expires ? Time(*each.expires) : "",
+    table.Add({each.destination, Minute(each.created), each.expires ? Minute(*each.expires) : "",
                each.reason});
     json.push_back({{"destination", each.destination},
                     {"created", JsonTime(each.created)},

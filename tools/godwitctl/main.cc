@@ -13,8 +13,8 @@ int main(int argc, char** argv) {
   for (auto* family :
        {ctl::DomainCommands, ctl::AccountCommands, ctl::AddressCommands, ctl::AliasCommands,
         ctl::StoreCommands, ctl::QueueCommands, ctl::SessionCommands, ctl::DkimCommands,
-        ctl::DmarcCommands, ctl::SignCommands, ctl::VerifyCommands, ctl::LookupCommands,
-        ctl::CertificateCommands, ctl::DaemonCommands}) {
+        ctl::DmarcCommands, ctl::TlsrptCommands, ctl::SignCommands, ctl::VerifyCommands,
+        ctl::LookupCommands, ctl::CertificateCommands, ctl::DaemonCommands}) {
     auto commands = family();
     std::move(commands.begin(), commands.end(), std::back_inserter(all));
   }

@@ -118,6 +118,7 @@ def auth_verifier(suite):
         "dns": {"servers": [suite.dns], "trusted": True},
         "database": {"threads": 4},
         "delivery_queue": {"target": suite.grpc("delivery-queue")},
+        "tls_policy": {"target": suite.grpc("tls-policy")},
         # Nobody out there wants to know how a developer's tests fared.
         "reports": {"send": "yes" if suite.options.outbound == "capture" else "no"},
     }

@@ -9,7 +9,7 @@
 
 #include "absl/status/statusor.h"
 
-namespace godwit::dmarc_report {
+namespace godwit::report_file {
 
 struct UnpackLimits {
   size_t bytes = 16 << 20;  // unpacked
@@ -22,4 +22,4 @@ struct UnpackLimits {
 // nobody sends (encryption, zip64); ResourceExhausted above a limit.
 absl::StatusOr<std::string> Unpack(std::string_view file, const UnpackLimits& limits = {});
 
-}  // namespace godwit::dmarc_report
+}  // namespace godwit::report_file

@@ -1,4 +1,4 @@
-#include "libs/dmarc_report/unpack.h"
+#include "libs/report_file/unpack.h"
 
 #include <zlib.h>
 
@@ -10,7 +10,7 @@
 #include "libs/base/ascii.h"
 #include "libs/base/status.h"
 
-namespace godwit::dmarc_report {
+namespace godwit::report_file {
 namespace {
 
 constexpr size_t kMaxEntries = 16;
@@ -41,6 +41,7 @@ absl::StatusOr<std::string> Inflate(std::string_view packed, int window_bits,
   stream->avail_in = static_cast<uInt>(packed.size());
   const size_t most = MostFrom(packed.size(), limits);
   std::string out;
+  out.reserve(most + kStep);  // growing by copies would take three times as much of a bomb
   for (int result = Z_OK; result != Z_STREAM_END;) {
     const size_t have = out.size();
     if (have > most) return base::ResourceExhausted("unpacks to too much");
@@ -174,4 +175,4 @@ absl::StatusOr<std::string> Unpack(std::string_view file, const UnpackLimits& li
   return std::string(file);
 }
 
-}  // namespace godwit::dmarc_report
+}  // namespace godwit::report_file
