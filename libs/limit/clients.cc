@@ -35,7 +35,9 @@ ClientLimits::ClientLimits(const ClientLimitOptions& options, const base::Clock*
 
 Admission ClientLimits::Admit(const base::IpAddress& address) {
   Admission admission;
-  if (refused_recipients_.Over(address)) {
+  // For what others of a wider network do, nobody is turned away who has not asked for anything
+  // yet.
+  if (refused_recipients_.NearestOver(address)) {
     admission.refused_by = "refused-recipients";
     return admission;
   }

@@ -28,8 +28,8 @@ struct ClientLimitOptions {
   std::string name = "smtp";
   NetworkOptions networks;
   // For the nearest network, see Networks::factor; 0: no limit.
-  double connections = 30;  // at the same time
-  double connections_per_minute = 300;
+  double connections = 100;  // at the same time
+  double connections_per_minute = 1000;
   double refused_recipients_per_hour = 1000;
   double bytes_per_hour = 0;
   // Of a session: refused commands and recipients that are answered at once; each one more makes

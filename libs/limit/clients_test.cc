@@ -2,8 +2,6 @@
 
 #include <catch2/catch.hpp>
 
-#include "libs/base/task.h"
-#include "libs/limit/failed_logins.h"
 #include "libs/testing/fake_clock.h"
 
 namespace godwit::limit {
@@ -16,6 +14,10 @@ base::IpAddress Ip(std::string_view prefix, int last) {
 
 class LimitsFixture {
  public:
+  LimitsFixture() {
+    options.connections = 30;
+    options.connections_per_minute = 300;
+  }
   std::string_view Ask(const base::IpAddress& address) {
     admissions.push_back(limits->Admit(address));
     return admissions.back().refused_by;
@@ -77,6 +79,38 @@ TEST_CASE_METHOD(LimitsFixture, "Who is refused too many recipients stays out fo
   CHECK(Ask(Ip("192.0.2.2")) == "");
   clock.Advance(absl::Minutes(1));
   CHECK(Ask(Ip("192.0.2.1")) == "");
+}
+
+// Nine hosts of a hoster that guess recipients turned away all others of their /21.
+TEST_CASE_METHOD(LimitsFixture, "Who shares a wide network with those who guess may come",
+                 "[limit][unit]") {
+  Make();
+  for (int i = 1; i <= 9; ++i) limits->refused_recipients().Add(Ip("192.0.2.", i), 1000);
+  CHECK(Ask(Ip("192.0.2.1")) == "refused-recipients");
+  CHECK(Ask(Ip("192.0.2.10")) == "");
+  CHECK(Ask(Ip("192.0.3.1")) == "");
+  CHECK(limits->refused_recipients().Over(Ip("192.0.3.1")));  // its first one more ends it
+}
+
+// A whole one is never left of it, but for rounding after 37 periods.
+TEST_CASE_METHOD(LimitsFixture, "A limit of 1 is given back in about its time", "[limit][unit]") {
+  options.connections_per_minute = 1;
+  options.networks.factors = {1, 1, 1};
+  Make();
+  const auto comes = [&] { return limits->Admit(Ip("192.0.2.1")).refused_by.empty(); };
+  CHECK(comes());
+  CHECK_FALSE(comes());
+  clock.Advance(absl::Seconds(30));
+  CHECK_FALSE(comes());
+  clock.Advance(absl::Seconds(30));
+  CHECK(comes());
+  int admitted = 0;
+  for (int i = 0; i < 600; ++i) {
+    clock.Advance(absl::Seconds(1));
+    admitted += comes();
+  }
+  CHECK(admitted >= 8);
+  CHECK(admitted <= 10);
 }
 
 TEST_CASE_METHOD(LimitsFixture, "Exempt clients, and limits of 0, are never met", "[limit][unit]") {
@@ -142,41 +176,6 @@ TEST_CASE_METHOD(LimitsFixture, "Replies wait for clients that were refused much
   CHECK(limits->Delay(20, 3) == absl::Seconds(3));
   CHECK(limits->Delay(20, 0) == absl::ZeroDuration());
   CHECK(limits->Delay(1000, 1000) == absl::Seconds(30));
-}
-
-// Whether one more login was looked at.
-bool Fail(FailedLogins* logins, const base::IpAddress& address) {
-  const bool begun = base::RunBlocking(logins->Begin(address));
-  if (begun) logins->End(address, true);
-  return begun;
-}
-
-TEST_CASE("Failed logins are bounded in a minute and in a day", "[limit][unit]") {
-  testing::FakeClock clock;
-  FailedLogins logins({}, &clock, base::RandomSource::System());
-  int failed = 0;
-  for (int minute = 0; minute < 60; ++minute) {
-    while (Fail(&logins, Ip("192.0.2.1"))) ++failed;
-    if (minute == 0) CHECK(failed == 10);
-    clock.Advance(absl::Minutes(1));
-  }
-  CHECK(failed >= 50);
-  CHECK(failed <= 54);  // a day's, and what has faded of it in an hour
-  CHECK(Fail(&logins, Ip("192.0.2.2")));
-  clock.Advance(absl::Hours(24));
-  CHECK(Fail(&logins, Ip("192.0.2.1")));
-}
-
-TEST_CASE("What is being judged is told to nobody, and fails or is forgotten", "[limit][unit]") {
-  testing::FakeClock clock;
-  FailedLogins logins({}, &clock, base::RandomSource::System());
-  const base::IpAddress client = Ip("192.0.2.1");
-  for (int i = 0; i < 10; ++i) CHECK(base::RunBlocking(logins.Begin(client)));
-  for (Counter* counter : logins.counters()) CHECK(counter->Loud().empty());
-  for (int i = 0; i < 10; ++i) logins.End(client, i < 9);
-  CHECK(logins.counters().at(0)->Loud().size() == 2);  // the /32 and the /26
-  CHECK(Fail(&logins, client));
-  CHECK_FALSE(Fail(&logins, client));
 }
 
 }  // namespace

@@ -26,10 +26,13 @@ double RemoteCounts::Of(const NetworkKey& key, absl::Duration now) const {
   return found == snapshot->counts.end() ? 0 : found->second;
 }
 
-std::vector<Count> Loudest(std::vector<Count> counts) {
+std::vector<Count> Loudest(std::vector<Count> counts, const Networks& networks) {
   if (counts.size() <= kMaxLoud) return counts;
+  const auto share = [&](const Count& count) {
+    return count.level / networks.FactorOf(count.network);
+  };
   std::nth_element(counts.begin(), counts.begin() + kMaxLoud, counts.end(),
-                   [](const Count& a, const Count& b) { return a.level > b.level; });
+                   [&](const Count& a, const Count& b) { return share(a) > share(b); });
   counts.resize(kMaxLoud);
   return counts;
 }

@@ -57,7 +57,7 @@ class RemoteCounts {
   std::shared_ptr<const Snapshot> snapshot_;  // guarded by mutex_
 };
 
-// The kMaxLoud highest.
-std::vector<Count> Loudest(std::vector<Count> counts);
+// The kMaxLoud that have done most of what they may.
+std::vector<Count> Loudest(std::vector<Count> counts, const Networks& networks);
 
 }  // namespace godwit::limit

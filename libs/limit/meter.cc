@@ -21,7 +21,7 @@ bool Meter::IsLimited(const base::IpAddress& address) const {
   return options_.amount > 0 && !networks_->IsExempt(address);
 }
 
-std::array<double, kClasses> Meter::Left(const base::IpAddress& address) const {
+std::array<double, kClasses> Meter::Left(const base::IpAddress& address, double room) const {
   std::array<double, kClasses> left;
   left.fill(std::numeric_limits<double>::infinity());
   if (!IsLimited(address)) return left;
@@ -30,7 +30,9 @@ std::array<double, kClasses> Meter::Left(const base::IpAddress& address) const {
   for (int i = 0; i < kClasses; ++i) {
     const auto at = static_cast<size_t>(i);
     const double level = table_.Level(keys[at], now) + remote_.Of(keys[at], now);
-    left[at] = options_.amount * networks_->factor(i) - level;
+    const double limit = options_.amount * networks_->factor(i) * room;
+    // Of a limit of 1 a whole one would never be left again.
+    left[at] = limit - level + std::max(0.0, 1 - limit / 2);
   }
   return left;
 }
@@ -47,6 +49,8 @@ void Meter::Add(const base::IpAddress& address, double amount) {
   for (const NetworkKey& key : networks_->Distinct(address)) table_.Add(key, amount, now);
 }
 
+bool Meter::NearestOver(const base::IpAddress& address) const { return Left(address)[0] < 1; }
+
 // Two threads at the same moment may both be let through: limits are approximate.
 bool Meter::Take(const base::IpAddress& address, double amount) {
   if (Over(address)) return false;
@@ -62,7 +66,7 @@ std::vector<Count> Meter::Loud() const {
     const double floor = options_.amount * networks_->FactorOf(count.network) * kLoudPart;
     if (count.level >= floor) loud.push_back(count);
   }
-  return Loudest(std::move(loud));
+  return Loudest(std::move(loud), *networks_);
 }
 
 void Meter::SetRemote(const std::vector<Count>& counts) {

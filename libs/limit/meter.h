@@ -38,10 +38,13 @@ class Meter : public Counter {
   Meter(const Options& options, const Networks* networks, const base::Clock* clock,
         const Seed& seed);
 
-  // How much more each of the networks may, nearest first; infinite where nothing is limited.
-  std::array<double, kClasses> Left(const base::IpAddress& address) const;
+  // How much more each of the networks may, nearest first; infinite where nothing is limited. One
+  // more fits while it is at least 1. `room`: the limits times that.
+  std::array<double, kClasses> Left(const base::IpAddress& address, double room = 1) const;
   // Whether one more would be too much. Never of an exempt address.
   bool Over(const base::IpAddress& address) const;
+  // The same, of the nearest network alone.
+  bool NearestOver(const base::IpAddress& address) const;
   void Add(const base::IpAddress& address, double amount);
   // Counts unless it is over; says whether it did.
   bool Take(const base::IpAddress& address, double amount);

@@ -62,7 +62,7 @@ std::vector<Count> Occupancy::Loud() const {
       }
     }
   }
-  return Loudest(std::move(loud));
+  return Loudest(std::move(loud), *networks_);
 }
 
 void Occupancy::SetRemote(const std::vector<Count>& counts) {

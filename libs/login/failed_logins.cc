@@ -5,19 +5,21 @@
 namespace godwit::login {
 namespace {
 
-bool IsFailure(const Step& step) {
+limit::LoginEnd EndOf(const Step& step) {
+  if (std::holds_alternative<Accepted>(step)) return limit::LoginEnd::kLetIn;
   const auto* refused = std::get_if<Refused>(&step);
-  return refused != nullptr && !refused->disabled;
+  const bool wrong = refused != nullptr && !refused->disabled;
+  return wrong ? limit::LoginEnd::kWrong : limit::LoginEnd::kNeither;
 }
 
 }  // namespace
 
 base::Task<std::optional<Step>> RunCounted(limit::FailedLogins* failed_logins,
-                                           base::IpAddress address, base::Task<Step> step) {
-  const bool begun = co_await failed_logins->Begin(address);
+                                           limit::LoginAttempt attempt, base::Task<Step> step) {
+  const bool begun = co_await failed_logins->Begin(attempt);
   if (!begun) co_return std::nullopt;
   Step result = co_await step;
-  failed_logins->End(address, IsFailure(result));
+  failed_logins->End(attempt, EndOf(result));
   co_return result;
 }
 

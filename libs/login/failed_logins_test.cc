@@ -42,7 +42,7 @@ class FailedLoginsFixture {
     ended_ = {};
     std::vector<base::Task<std::optional<Step>>> attempts;
     for (int i = 0; i < count; ++i) {
-      attempts.push_back(RunCounted(&failed_, address, Judge(verdict)));
+      attempts.push_back(RunCounted(&failed_, {address, "alice", base::Secret()}, Judge(verdict)));
     }
     const auto steps = co_await base::WhenAll(std::move(attempts));
     ended_.refused = static_cast<int>(

@@ -69,16 +69,26 @@ base::Task<Step> Authenticator::TryPassword(std::string username, base::Secret p
 }
 
 base::Task<Step> Conversation::Begin(std::optional<base::Secret> initial) {
-  sasl::Action action =
-      initial ? exchange_->OnResponse(initial->Reveal()) : exchange_->OnNoInitialResponse();
-  Step step = co_await Run(std::move(action));
-  co_return step;
+  return Take(initial ? exchange_->OnResponse(initial->Reveal())
+                      : exchange_->OnNoInitialResponse());
 }
 
 base::Task<Step> Conversation::Answer(base::Secret bytes) {
-  sasl::Action action = exchange_->OnResponse(bytes.Reveal());
-  Step step = co_await Run(std::move(action));
-  co_return step;
+  return Take(exchange_->OnResponse(bytes.Reveal()));
+}
+
+// What the client said is known at once, and judged when the task runs.
+base::Task<Step> Conversation::Take(sasl::Action action) {
+  if (const auto* need = std::get_if<sasl::NeedVerifiers>(&action)) username_ = need->username;
+  if (const auto* check = std::get_if<sasl::CheckPassword>(&action)) {
+    username_ = check->username;
+    password_ = check->password;
+  }
+  return Run(std::move(action));
+}
+
+limit::LoginAttempt Conversation::AttemptFrom(const base::IpAddress& address) const {
+  return {address, username_, password_};
 }
 
 base::Task<Step> Conversation::Run(sasl::Action action) {

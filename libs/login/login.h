@@ -21,10 +21,12 @@
 #include <variant>
 
 #include "absl/status/statusor.h"
+#include "libs/base/ip_address.h"
 #include "libs/base/random.h"
 #include "libs/base/secret.h"
 #include "libs/base/task.h"
 #include "libs/db/pool.h"
+#include "libs/limit/failed_logins.h"
 #include "libs/sasl/exchange.h"
 #include "libs/store/credentials.h"
 
@@ -58,10 +60,13 @@ class Conversation {
   base::Task<Step> Begin(std::optional<base::Secret> initial);
   // After a Challenge: what the client says to it.
   base::Task<Step> Answer(base::Secret bytes);
+  // What the task is about that was made last, begun or not: as far as the client has said it.
+  limit::LoginAttempt AttemptFrom(const base::IpAddress& address) const;
 
  private:
   friend class Authenticator;
 
+  base::Task<Step> Take(sasl::Action action);
   base::Task<Step> Run(sasl::Action action);
   base::Task<Step> CheckPassword(sasl::CheckPassword check);
   base::Task<absl::StatusOr<sasl::ScramVerifiers>> FindVerifiers(sasl::NeedVerifiers need);
@@ -70,6 +75,8 @@ class Conversation {
   const Authenticator* const authenticator_;
   const std::unique_ptr<sasl::Exchange> exchange_;
   const std::string mechanism_;
+  std::string username_;   // as the client says it
+  base::Secret password_;  // the mechanisms that tell it
   store::Login login_;
 };
 

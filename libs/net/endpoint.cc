@@ -90,7 +90,15 @@ absl::StatusOr<Network> Network::Parse(std::string_view text) {
   if (!bits || *bits > all_bits) {
     return base::InvalidArgument("prefix length out of range: \"" + std::string(text) + "\"");
   }
-  return Network{*address, static_cast<int>(*bits)};
+  const base::IpAddress plain = address->Unmapped();
+  if (plain.is_v4() == address->is_v4()) return Network{*address, static_cast<int>(*bits)};
+  // RFC 4291 §2.5.5.2: behind ::ffff:0:0/96 stands an IPv4 address; candidates are compared as
+  // such.
+  if (*bits < 96) {
+    return base::InvalidArgument("prefix of a mapped IPv4 network is below 96: \"" +
+                                 std::string(text) + "\"");
+  }
+  return Network{plain, static_cast<int>(*bits) - 96};
 }
 
 bool Network::Contains(const base::IpAddress& candidate) const {

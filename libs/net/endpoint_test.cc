@@ -47,6 +47,14 @@ TEST_CASE("Network contains its addresses and no other", "[net][unit]") {
   CHECK_FALSE(network->Contains(*base::IpAddress::Parse("10.2.0.1")));
   CHECK_FALSE(network->Contains(*base::IpAddress::Parse("::1")));
   CHECK(Network::Parse("::1")->Contains(*base::IpAddress::Parse("::1")));
+  // It was taken, and met nobody.
+  const auto mapped = Network::Parse("::ffff:10.1.0.0/112");
+  REQUIRE(mapped.ok());
+  CHECK(mapped->Contains(*base::IpAddress::Parse("10.1.255.1")));
+  CHECK(mapped->Contains(*base::IpAddress::Parse("::ffff:10.1.2.3")));
+  CHECK_FALSE(mapped->Contains(*base::IpAddress::Parse("10.2.0.1")));
+  CHECK(Network::Parse("::ffff:10.1.2.3")->Contains(*base::IpAddress::Parse("10.1.2.3")));
+  CHECK_FALSE(Network::Parse("::ffff:10.1.0.0/95").ok());
   CHECK_FALSE(Network::Parse("10.0.0.0/33").ok());
   CHECK_FALSE(Network::Parse("10.0.0.0/").ok());
   CHECK_FALSE(Network::Parse("example.org/8").ok());

@@ -44,7 +44,7 @@ constexpr Row kRows[] = {
     // RFC 3207 §4: 454 TLS not available due to temporary reason.
     {ReplyKind::kTlsNotAvailable, 454, "4.7.0", "TLS not available"},
     {ReplyKind::kAuthNotPossible, 454, "4.7.0", "Temporary authentication failure"},
-    {ReplyKind::kLimitReached, 450, "4.7.1", "You have sent too much for today, try again later"},
+    {ReplyKind::kLimitReached, 451, "4.7.1", "You have sent too much for today, try again later"},
     {ReplyKind::kNotSigned, 451, "4.7.0", "Can not sign the message now, try again later"},
 
     {ReplyKind::kUnknownCommand, 500, "5.5.1", "Unknown command"},

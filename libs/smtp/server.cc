@@ -77,9 +77,9 @@ void ServerSession::SayOwn(const Reply& reply) {
   Say(reply);
 }
 
-void ServerSession::Cut(ReplyKind kind, std::string_view why) {
+void ServerSession::Cut(const Reply& reply, std::string_view why) {
   cut_ = why;
-  SayOwn(MakeReply(kind));
+  SayOwn(reply);
   closing_ = true;
 }
 
@@ -88,19 +88,19 @@ void ServerSession::End(const Reply& reply, std::string_view why) {
   awaiting_ = Awaiting::kNothing;
   start_tls_ = false;
   cut_ = why;
-  SayOwn(reply);
+  Say(reply);
   closing_ = true;
 }
 
 void ServerSession::Refuse(const Reply& reply) {
   output_.clear();
-  End(reply, "refused");
+  Cut(reply, "refused");
 }
 
 ServerSession::Step ServerSession::Error(const Reply& reply) {
   ++faults_;
   if (++errors_ > options_.max_errors) {
-    Cut(ReplyKind::kTooManyErrors, "errors");
+    Cut(MakeReply(ReplyKind::kTooManyErrors), "errors");
   } else {
     SayOwn(reply);
   }
@@ -110,7 +110,7 @@ ServerSession::Step ServerSession::Error(const Reply& reply) {
 // Commands that do nothing cost us something all the same.
 ServerSession::Step ServerSession::Idle(const Reply& reply) {
   if (++idle_commands_ > options_.max_idle_commands) {
-    Cut(ReplyKind::kTooManyErrors, "idle-commands");
+    Cut(MakeReply(ReplyKind::kTooManyErrors), "idle-commands");
   } else {
     Say(reply);
   }
@@ -165,7 +165,7 @@ ServerSession::Step ServerSession::NextData(std::string_view* in) {
   if (auto* chunk = std::get_if<DataChunk>(&result)) return *chunk;
   if (std::holds_alternative<DataEnd>(result)) return EndOfData();
   if (data_->size() >= give_up()) {
-    End(MakeReply(ReplyFor(data_->error())));
+    Cut(MakeReply(ReplyFor(data_->error())), kProtocol);
     return std::nullopt;
   }
   if (in->empty()) return NeedInput{};
@@ -188,12 +188,13 @@ ServerSession::Step ServerSession::NextCommand(std::string_view* in) {
   // RFC 2920 §3.1: DATA is the last command of a group. What stands behind one that was refused may
   // be the text of a message, and must not be run.
   if (std::exchange(data_refused_, false)) {
-    End(MakeReply(ReplyKind::kBadPipelining));
+    Cut(MakeReply(ReplyKind::kBadPipelining), kProtocol);
     return std::nullopt;
   }
   // The first octet of a TLS record: RFC 8446 §5.1 ContentType handshake(22). No command has it.
   if (!std::exchange(first_octet_seen_, true) && in->front() == 0x16) {
-    End(MakeReply(ReplyKind::kNotSmtp, "This is SMTP without TLS; TLS begins with STARTTLS"));
+    Cut(MakeReply(ReplyKind::kNotSmtp, "This is SMTP without TLS; TLS begins with STARTTLS"),
+        kProtocol);
     return std::nullopt;
   }
   auto result = parser_.Next(in);
@@ -201,7 +202,7 @@ ServerSession::Step ServerSession::NextCommand(std::string_view* in) {
   if (auto* malformed = std::get_if<Malformed>(&result)) {
     Error(malformed->reply);
     if (malformed->fatal) {
-      cut_ = "protocol";
+      cut_ = kProtocol;
       closing_ = true;
     }
     data_refused_ = malformed->before_data;
@@ -223,7 +224,8 @@ ServerSession::Step ServerSession::Handle(const Command& command, std::string_vi
     // be an injection (or a client that does not wait): they are dropped, and the session ends.
     if (start_tls_ && !in->empty()) {
       *in = {};
-      End(MakeReply(ReplyKind::kBadPipelining));
+      start_tls_ = false;
+      Cut(MakeReply(ReplyKind::kBadPipelining), kProtocol);
     } else if (start_tls_) {
       Say(MakeReply(ReplyKind::kStartTls));
     }

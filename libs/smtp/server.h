@@ -161,9 +161,9 @@ class ServerSession {
   // The answer to CheckAuth and AuthResponse.
   void OnAuthAnswer(const AuthAnswer& answer);
   void OnTlsStarted();
-  // Says `reply` (421) and closes: for timeouts, drain and connections that are not wanted. Not
-  // between a check and its OnReply. `why` is a literal, see cut().
-  void End(const Reply& reply, std::string_view why = "protocol");
+  // Says `reply` (421) and closes: for timeouts and drain. Not between a check and its OnReply.
+  // `why` is a literal, see cut(). No refusal(): the driver knows of it.
+  void End(const Reply& reply, std::string_view why);
 
   // Before the first Next: says `reply` (421, 554) instead of the greeting, and closes.
   void Refuse(const Reply& reply);
@@ -251,8 +251,10 @@ class ServerSession {
   void Say(const Reply& reply);
   // The same for what the session itself says.
   void SayOwn(const Reply& reply);
+  // A reason of cut(): what it says can't be SMTP, or not be followed any more.
+  static constexpr std::string_view kProtocol = "protocol";
   // Ends the session when what it said is out.
-  void Cut(ReplyKind kind, std::string_view why);
+  void Cut(const Reply& reply, std::string_view why);
   // The client's fault: counted.
   Step Error(const Reply& reply);
   Step Idle(const Reply& reply);

@@ -59,7 +59,10 @@ ServerSession::Step ServerSession::NextAuthLine(std::string_view* in) {
     // RFC 4954 §4: 500 for a line that is longer than our buffer, 501 for what is not base 64.
     const bool too_long = malformed->reply == MakeReply(ReplyKind::kLineTooLong);
     Error(MakeReply(too_long ? ReplyKind::kAuthLineTooLong : ReplyKind::kBadAuthResponse));
-    if (malformed->fatal) closing_ = true;
+    if (malformed->fatal) {
+      cut_ = kProtocol;
+      closing_ = true;
+    }
     return std::nullopt;
   }
   const std::string& line = std::get<std::string>(result);

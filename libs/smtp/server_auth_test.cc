@@ -261,6 +261,10 @@ TEST_CASE("A challenge is one line, however long", "[smtp][unit]") {
   runner.Feed("AUTH PLAIN\r\n");
   CHECK(runner.TakeReplies() == "334 " + base::Base64Encode(std::string(1000, '\xff')) + "\r\n");
   CHECK_FALSE(runner.session().idle());
+  // Nobody knows where the next line begins.
+  runner.Feed("YQ==\nNOOP\r\n");
+  CHECK(runner.closed());
+  CHECK(runner.session().cut() == "protocol");
 }
 
 TEST_CASE("An exchange gives the same for every split", "[smtp][unit]") {

@@ -48,7 +48,7 @@ ServerSession::Step ServerSession::HandleBdat(const Command& command) {
   chunk_ = ParseChunk(command.argument);
   if (!chunk_) {
     // Octets follow, and nobody knows how many: the next command can't be found.
-    End(MakeReply(ReplyKind::kBadArguments, "Syntax: BDAT size [LAST], closing"));
+    Cut(MakeReply(ReplyKind::kBadArguments, "Syntax: BDAT size [LAST], closing"), kProtocol);
     return std::nullopt;
   }
   JudgeChunk(&*chunk_);
@@ -56,7 +56,7 @@ ServerSession::Step ServerSession::HandleBdat(const Command& command) {
   const uint64_t before = chunk_->refused ? discarded_ : (data_ ? data_->size() : 0);
   if (before >= give_up() || chunk_->size > give_up() - before) {
     chunk_.reset();
-    End(MakeReply(ReplyKind::kSizeExceeded));
+    Cut(MakeReply(ReplyKind::kSizeExceeded), kProtocol);
     return std::nullopt;
   }
   if (chunk_->refused) {

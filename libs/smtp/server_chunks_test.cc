@@ -285,7 +285,7 @@ TEST_CASE("A chunk is data for the driver: no end, no idleness", "[smtp][unit]")
   CHECK(runner.session().in_data());
   CHECK_FALSE(runner.session().in_message());
   CHECK_FALSE(runner.session().idle());
-  runner.session().End(MakeReply(ReplyKind::kTimeout));
+  runner.session().End(MakeReply(ReplyKind::kTimeout), "silence");
   runner.Feed("");
   CHECK(runner.closed());
   SessionRunner other(Options(), Policy());

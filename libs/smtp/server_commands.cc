@@ -100,7 +100,7 @@ ServerSession::Step ServerSession::HandleMail(const Command& command) {
   if (state_ == State::kConnected) return Error(MakeReply(ReplyKind::kNeedGreeting));
   if (in_transaction()) return Error(MakeReply(ReplyKind::kBadSequence, "MAIL was given already"));
   if (++transactions_ > options_.max_transactions) {
-    Cut(ReplyKind::kTooManyTransactions, "transactions");
+    Cut(MakeReply(ReplyKind::kTooManyTransactions), "transactions");
     return std::nullopt;
   }
   std::string_view rest = command.argument;
@@ -122,7 +122,7 @@ ServerSession::Step ServerSession::HandleMail(const Command& command) {
 bool ServerSession::CountRefusedRecipient(const Reply& reply) {
   if (reply.permanent()) ++faults_;
   const bool too_many = ++refused_recipients_ > options_.max_refused_recipients;
-  if (too_many) Cut(ReplyKind::kTooManyErrors, "refused-recipients");
+  if (too_many) Cut(MakeReply(ReplyKind::kTooManyErrors), "refused-recipients");
   return too_many;
 }
 
@@ -212,7 +212,7 @@ ServerSession::Step ServerSession::HandleStartTls(const Command& command) {
 }
 
 ServerSession::Step ServerSession::HandleHttp(const Command&) {
-  End(MakeReply(ReplyKind::kNotSmtp));
+  Cut(MakeReply(ReplyKind::kNotSmtp), kProtocol);
   return std::nullopt;
 }
 

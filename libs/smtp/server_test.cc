@@ -421,7 +421,7 @@ TEST_CASE("A 421 of the driver, and End, close the session", "[smtp][unit]") {
   CHECK(idle.session().idle());
   idle.Feed("NO");
   CHECK_FALSE(idle.session().idle());
-  idle.session().End(MakeReply(ReplyKind::kTimeout));
+  idle.session().End(MakeReply(ReplyKind::kTimeout), "silence");
   idle.Feed("");
   CHECK(idle.closed());
 }
@@ -467,6 +467,16 @@ TEST_CASE("A session tells what it refused, whose fault it was, and why it ended
   CHECK(runner.session().cut() == "errors");
   CHECK(runner.session().refusal() == MakeReply(ReplyKind::kTooManyErrors));
   CHECK(runner.session().faults() == 4);
+  // The timeout that follows does not take the place of what was refused.
+  SessionRunner silent(Options());
+  silent.Feed("HELO c\r\nA\r\n");
+  silent.session().End(MakeReply(ReplyKind::kTimeout), "silence");
+  CHECK(silent.session().refusal() == MakeReply(ReplyKind::kUnknownCommand));
+  CHECK(silent.session().cut() == "silence");
+  SessionRunner idle(Options());
+  idle.Feed("HELO c\r\n");
+  idle.session().End(MakeReply(ReplyKind::kTimeout), "silence");
+  CHECK_FALSE(idle.session().refusal().has_value());
 }
 
 TEST_CASE("A client that is not wanted gets no greeting", "[smtp][unit]") {

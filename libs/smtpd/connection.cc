@@ -18,6 +18,8 @@ constexpr size_t kFlushAt = 64 * 1024;
 constexpr absl::Duration kLinger = absl::Seconds(2);
 // A pause is cut into pieces, so that a drain ends it.
 constexpr absl::Duration kPauseStep = absl::Seconds(1);
+// Octets that are copied to give a buffer back.
+constexpr size_t kKeptInput = 1024;
 // Letters of a connection's id: 60 bits, so that no two transactions ever share theirs.
 constexpr size_t kIdSize = 12;
 
@@ -100,12 +102,17 @@ base::Task<bool> Connection::AdmitClient() {
   co_return false;
 }
 
-// What the session itself refused; Transactions have told of theirs.
+// What the session itself refused; Transactions have told of theirs. A connection that idles until
+// we end it is no refusal, nor is our own end.
 void Connection::NoteEnd() {
   const std::string_view cut = smtp_.cut();
-  if (cut == "drain" || cut == "refused") return;
-  if (!cut.empty()) options_.cuts->At({cut}).Add();
-  if (smtp_.refusal()) handler_->NoteRefusal(Facts(), *smtp_.refusal(), cut);
+  const bool refused = cut == "refused";  // counted where it came
+  if (!cut.empty() && cut != "drain" && !refused) options_.cuts->At({cut}).Add();
+  if (smtp_.refusal()) {
+    handler_->NoteRefusal(Facts(), *smtp_.refusal(), cut);
+  } else if (!cut.empty() && cut != "drain" && cut != "command-time") {
+    handler_->NoteRefusal(Facts(), MakeReply(ReplyKind::kTimeout), cut);
+  }
 }
 
 base::Task<absl::Status> Connection::Admit() {
@@ -226,6 +233,7 @@ std::string_view Connection::TimedOut() const {
 base::Task<bool> Connection::ReadMore() {
   if (smtp_.in_message()) co_await transaction_->Flush();
   in_ = {};
+  rest_ = {};
   input_ = net::Input();  // gives the buffer back while we wait
   const bool cut = front_->cutting() && !smtp_.in_data();
   if (cut || (front_->draining() && smtp_.idle())) {
@@ -252,13 +260,24 @@ base::Task<void> Connection::Pace() {
   if (fresh == 0 || profile_->clients == nullptr) co_return;
   if (profile_->clients->IsExempt(client_)) co_return;
   absl::Duration left = profile_->clients->Delay(smtp_.faults(), fresh);
-  if (left > absl::ZeroDuration()) options_.slowed->Add();
+  if (left <= absl::ZeroDuration()) co_return;
+  options_.slowed->Add();
+  ReleaseInput();
   while (left > absl::ZeroDuration() && !front_->draining()) {
     const absl::Duration step = std::min(left, kPauseStep);
     const bool running = co_await stream_->reactor()->Sleep(step);
     if (!running) co_return;
     left -= step;
   }
+}
+
+// A buffer is 16 KiB; what a client sends before it has our reply is mostly a line or two.
+void Connection::ReleaseInput() {
+  if (in_.size() > kKeptInput) return;
+  std::string rest(in_);
+  input_ = net::Input();
+  rest_ = std::move(rest);
+  in_ = rest_;
 }
 
 base::Task<bool> Connection::Write(std::string_view bytes) {

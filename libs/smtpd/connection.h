@@ -42,6 +42,7 @@ class Connection {
   base::Task<bool> ReadMore();
   // Waits, when the client was refused much.
   base::Task<void> Pace();
+  void ReleaseInput();
   base::Task<bool> Write(std::string_view bytes);
   base::Task<absl::Status> Handshake();
   base::Task<bool> StartTls();
@@ -67,7 +68,8 @@ class Connection {
   std::unique_ptr<Handler> handler_;
   limit::Admission admission_;
   net::Input input_;
-  std::string_view in_;  // of input_, not used yet
+  std::string rest_;
+  std::string_view in_;  // of input_ or rest_, not used yet
   std::unique_ptr<Transaction> transaction_;
   int transactions_ = 0;
   int faults_answered_ = 0;

@@ -34,20 +34,46 @@ const db::Statement kList("refused_sessions_list", Scope::kDirectory, Access::kR
   ORDER BY at DESC LIMIT $3)sql");
 
 // Octets that are kept of a text.
-constexpr size_t kMaxName = 255;
-constexpr size_t kMaxAddress = 520;
-constexpr size_t kMaxReply = 512;
-constexpr size_t kMaxVerdict = 4000;
+constexpr size_t kMaxName = 128;
+constexpr size_t kMaxAddress = 128;
+constexpr size_t kMaxReply = 256;
+constexpr size_t kMaxVerdict = 1024;
+static_assert(4 * kMaxName + kMaxAddress + kMaxReply + kMaxVerdict +
+                  kMaxKeptRecipients * (kMaxAddress + kMaxReply + 2) <=
+              kMaxRefusedOctets);
+
+// Where the text goes is a terminal: U+0080 to U+009F are controls there as in ASCII (ISO 6429),
+// and U+202A to U+202E, U+2066 to U+2069, U+200E, U+200F turn round what stands behind them.
+size_t HiddenAt(std::string_view text) {
+  const auto octet = [&](size_t i) {
+    return i < text.size() ? static_cast<unsigned char>(text[i]) : 0U;
+  };
+  if (octet(0) < 0x20 || octet(0) == 0x7f) return 1;
+  if (octet(0) == 0xc2 && octet(1) >= 0x80 && octet(1) <= 0x9f) return 2;
+  if (octet(0) != 0xe2) return 0;
+  const bool marks = octet(1) == 0x80 && (octet(2) == 0x8e || octet(2) == 0x8f);
+  const bool embeddings = octet(1) == 0x80 && octet(2) >= 0xaa && octet(2) <= 0xae;
+  const bool isolates = octet(1) == 0x81 && octet(2) >= 0xa6 && octet(2) <= 0xa9;
+  const bool lines = octet(1) == 0x80 && (octet(2) == 0xa8 || octet(2) == 0xa9);
+  return marks || embeddings || isolates || lines ? 3 : 0;
+}
 
 // One row must not have all of its batch refused.
 std::string Clean(std::string_view text, size_t most) {
-  std::string out(text.substr(0, most));
+  std::string cut(text.substr(0, most));
   // A cut may have split a character, of at most four octets.
-  for (int i = 0; i < 3 && text.size() > most && !base::IsUtf8(out); ++i) out.pop_back();
-  const bool utf8 = base::IsUtf8(out) && !text.empty();
-  for (char& c : out) {
-    const auto octet = static_cast<unsigned char>(c);
-    if (octet < 32 || octet == 127 || (!utf8 && octet >= 128)) c = octet == '\t' ? ' ' : '?';
+  for (int i = 0; i < 3 && text.size() > most && !base::IsUtf8(cut); ++i) cut.pop_back();
+  const bool utf8 = base::IsUtf8(cut);
+  std::string out;
+  for (size_t i = 0; i < cut.size();) {
+    const size_t hidden = HiddenAt(std::string_view(cut).substr(i));
+    const bool foreign = !utf8 && static_cast<unsigned char>(cut[i]) >= 0x80;
+    if (hidden == 0 && !foreign) {
+      out += cut[i++];
+    } else {
+      out += cut[i] == '\t' ? ' ' : '?';
+      i += foreign ? 1 : hidden;
+    }
   }
   return out;
 }
@@ -55,11 +81,9 @@ std::string Clean(std::string_view text, size_t most) {
 // A line each: the address, a tab, the reply. Clean() has left no other tabs and line ends.
 std::string Lines(const std::vector<RefusedRecipient>& recipients) {
   std::string lines;
-  for (size_t i = 0; i < std::min(recipients.size(), kMaxKeptRecipients); ++i) {
-    if (i > 0) lines += '\n';
-    lines += Clean(recipients[i].address, kMaxAddress);
-    lines += '\t';
-    lines += Clean(recipients[i].reply, kMaxReply);
+  for (const RefusedRecipient& each : recipients) {
+    if (!lines.empty()) lines += '\n';
+    lines += each.address + "\t" + each.reply;
   }
   return lines;
 }
@@ -106,20 +130,21 @@ struct Columns {
       verdicts;
   std::vector<bool> outside;
 
-  void Add(const RefusedSession& each) {
+  void Add(RefusedSession each) {
+    Trim(&each);
     at.push_back(each.at);
-    sessions.push_back(Clean(each.session, kMaxName));
+    sessions.push_back(each.session);
     transactions.push_back(each.transaction);
     clients.push_back(each.client.ToString());
-    names.push_back(Clean(each.greeting_name, kMaxName));
-    tls.push_back(Clean(each.tls, kMaxName));
-    from.push_back(Clean(each.mail_from.value_or(""), kMaxAddress));
+    names.push_back(each.greeting_name);
+    tls.push_back(each.tls);
+    from.push_back(each.mail_from.value_or(""));
     outside.push_back(!each.mail_from.has_value());
     recipients.push_back(Lines(each.recipients));
     counts.push_back(each.recipient_count);
-    replies.push_back(Clean(each.reply, kMaxReply));
-    reasons.push_back(Clean(each.reason, kMaxName));
-    verdicts.push_back(Clean(each.verdict, kMaxVerdict));
+    replies.push_back(each.reply);
+    reasons.push_back(each.reason);
+    verdicts.push_back(each.verdict);
   }
 };
 
@@ -127,6 +152,22 @@ struct Columns {
 
 std::string RefusedSession::id() const {
   return transaction == 0 ? session : session + "." + std::to_string(transaction);
+}
+
+void Trim(RefusedSession* session) {
+  session->session = Clean(session->session, kMaxName);
+  session->greeting_name = Clean(session->greeting_name, kMaxName);
+  session->tls = Clean(session->tls, kMaxName);
+  if (session->mail_from) session->mail_from = Clean(*session->mail_from, kMaxAddress);
+  if (session->recipients.size() > kMaxKeptRecipients) {
+    session->recipients.resize(kMaxKeptRecipients);
+  }
+  for (RefusedRecipient& each : session->recipients) {
+    each = {Clean(each.address, kMaxAddress), Clean(each.reply, kMaxReply)};
+  }
+  session->reply = Clean(session->reply, kMaxReply);
+  session->reason = Clean(session->reason, kMaxName);
+  session->verdict = Clean(session->verdict, kMaxVerdict);
 }
 
 absl::Status AddRefusedSessions(db::Connection& connection,

@@ -23,7 +23,7 @@ struct RefusedRecipient {
 };
 
 // At most so many of one transaction are kept.
-inline constexpr size_t kMaxKeptRecipients = 10;
+inline constexpr size_t kMaxKeptRecipients = 5;
 
 struct RefusedSession {
   absl::Time at;
@@ -43,7 +43,12 @@ struct RefusedSession {
   friend bool operator==(const RefusedSession&, const RefusedSession&) = default;
 };
 
-// In one transaction. Texts may be any octets and of any length: they are made UTF-8 and cut.
+// Cuts the texts to what is kept of them, and makes them UTF-8 without controls: whoever is refused
+// chooses them. A row has then at most kMaxRefusedOctets of text.
+void Trim(RefusedSession* session);
+inline constexpr size_t kMaxRefusedOctets = 4096;
+
+// In one transaction. Trims what is not trimmed.
 absl::Status AddRefusedSessions(db::Connection& connection,
                                 const std::vector<RefusedSession>& sessions);
 

@@ -108,10 +108,10 @@ base::Task<Reply> Session::Login(imap::LoginArguments login) {
     co_return Reply::No(imap::code::kPrivacyRequired, "Use TLS first");
   }
   const int64_t directory_seen = env_->presence->directory_seen();
+  limit::LoginAttempt attempt{stream_->peer().address, login.user, login.password};
   base::Task<login::Step> trial =
       env_->authenticator->TryPassword(std::move(login.user), std::move(login.password));
-  auto step =
-      co_await login::RunCounted(env_->failed_logins, stream_->peer().address, std::move(trial));
+  auto step = co_await login::RunCounted(env_->failed_logins, std::move(attempt), std::move(trial));
   Reply reply = co_await Judge(std::move(step), directory_seen);
   co_return reply;
 }
@@ -125,13 +125,15 @@ base::Task<Reply> Session::Authenticate(imap::AuthenticateArguments arguments) {
   if (conversation == nullptr) co_return Reply::No(imap::code::kCannot, "Unknown mechanism");
   const base::IpAddress address = stream_->peer().address;
   base::Task<login::Step> next = conversation->Begin(std::move(arguments.initial_response));
-  auto step = co_await login::RunCounted(env_->failed_logins, address, std::move(next));
+  limit::LoginAttempt attempt = conversation->AttemptFrom(address);
+  auto step = co_await login::RunCounted(env_->failed_logins, std::move(attempt), std::move(next));
   while (step && std::holds_alternative<sasl::Challenge>(*step)) {
     std::optional<std::string> answer =
         co_await AskClient(std::move(std::get<sasl::Challenge>(*step).data));
     if (!answer) co_return Reply::Bad("Authentication cancelled");
     next = conversation->Answer(base::Secret(*answer));
-    step = co_await login::RunCounted(env_->failed_logins, address, std::move(next));
+    attempt = conversation->AttemptFrom(address);
+    step = co_await login::RunCounted(env_->failed_logins, std::move(attempt), std::move(next));
   }
   Reply reply = co_await Judge(std::move(step), directory_seen);
   co_return reply;

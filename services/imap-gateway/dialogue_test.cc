@@ -79,7 +79,9 @@ TEST_CASE("Failed logins at the same moment are no more than one by one",
     clients.push_back(std::make_unique<ImapClient>(gateway.port()));
     clients.back()->Read();
   }
-  for (const auto& client : clients) client->Send("a LOGIN alice@b.example wrong\r\n");
+  for (size_t i = 0; i < clients.size(); ++i) {
+    clients[i]->Send("a LOGIN alice@b.example wrong" + std::to_string(i) + "\r\n");
+  }
   int judged = 0;
   for (const auto& client : clients) {
     const std::string answer = client->Read();

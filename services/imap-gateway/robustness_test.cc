@@ -141,7 +141,7 @@ TEST_CASE("Failed logins of a network are counted over its sessions", "[imap-gat
   for (int i = 0; i < 3; ++i) {
     ImapClient client(gateway.port());
     client.Read();
-    client.Send("a LOGIN alice@b.example wrong\r\n");
+    client.Send("a LOGIN alice@b.example wrong" + std::to_string(i) + "\r\n");
     CHECK(client.Read() == "a NO [AUTHENTICATIONFAILED] Authentication failed");
   }
   ImapClient client(gateway.port());
@@ -152,6 +152,8 @@ TEST_CASE("Failed logins of a network are counted over its sessions", "[imap-gat
   ImapClient other(gateway.port());
   other.Read();
   other.Send("a AUTHENTICATE PLAIN\r\n");
+  CHECK(other.Read() == "+ ");
+  other.Send("AGFsaWNlQGIuZXhhbXBsZQBzZWNyZXQ=\r\n");  // alice@b.example, secret
   CHECK(other.Read() == "* BYE Too many failed logins, try again later");
 }
 

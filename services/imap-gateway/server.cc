@@ -198,6 +198,7 @@ void Server::Drain(absl::Duration grace) {
     reactors_->at(0)->RunUntilDone(presence_->Unregister()).IgnoreError();
   }
   if (hints_ != nullptr) reactors_->at(0)->RunUntilDone(hints_->Finish());
+  if (exchange_ != nullptr) reactors_->at(0)->RunUntilDone(exchange_->Finish());
   reactors_->Stop();
   hints_.reset();
   deliverer_.reset();

@@ -26,7 +26,7 @@ base::Task<absl::Status> Collect(rpc::RequestReader<pb::VerifyRequest>* reader,
     if (request->has_envelope()) {
       verifier->envelope = request->envelope();
       ++verifier->begun;
-    } else {
+    } else if (verifier->keep) {
       data += request->data();
     }
   }

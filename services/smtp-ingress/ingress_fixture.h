@@ -50,6 +50,7 @@ class ScriptedVerifier : public auth_verifier::v1::AuthVerifier::CallbackService
   // Everything that Record was told, once there are `count`.
   std::vector<auth_verifier::v1::RecordedMessage> AwaitRecorded(size_t count);
 
+  bool keep = true;  // of messages what is sent
   // Set before a message, read after its answer.
   auth_verifier::v1::VerifyResponse response;
   absl::Status failure;

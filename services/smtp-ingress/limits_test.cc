@@ -94,8 +94,8 @@ TEST_CASE_METHOD(LimitsFixture, "What other replicas say counts, too",
   Start("clients: {connections: 10}\n");
   CHECK(ConnectFrom("192.0.2.9")->Reply().substr(0, 3) == "220");
   MustOk(connection
-             ->ExecuteScript("INSERT INTO shared_limits VALUES (1, clock_timestamp() + interval '1 "
-                             "hour', '{smtp-connections}', '{192.0.2.9/32}', '{10}')")
+             ->ExecuteScript("INSERT INTO shared_limits VALUES (1, 'smtp-connections', "
+                             "clock_timestamp() + interval '9 s', '{192.0.2.9/32}', '{10}')")
              .status());
   std::string reply;
   for (int i = 0; i < 100 && reply != kTooMany; ++i) {
@@ -159,13 +159,47 @@ TEST_CASE_METHOD(LimitsFixture, "Octets of one network are bounded in an hour",
   while (text.size() < 70'000) text += std::string(70, 'x') + "\r\n";
   CHECK(client->SendMessage("s@x.example", {"alice@y.example"}, text) == kAccepted);
   CHECK(client->SendMessage("s@x.example", {"alice@y.example"}, kText) ==
-        "450 4.7.1 Too much mail from your network, try again later");
+        "451 4.7.1 Too much mail from your network, try again later");
   auto other = ConnectFrom("198.51.100.1");
   other->Reply();
   CHECK(other->SendMessage("s@x.example", {"alice@y.example"}, kText) == kAccepted);
 }
 
+// It passed who never sent the last dot.
+TEST_CASE_METHOD(LimitsFixture, "Octets count as they come, of a message without an end, too",
+                 "[smtp-ingress][component]") {
+  Start("clients: {bytes_per_hour: 64KiB}\n");
+  auto client = ConnectFrom("192.0.2.9");
+  client->Reply();
+  REQUIRE(client->BeginMessage("s@x.example", {"alice@y.example"}).substr(0, 3) == "354");
+  std::string text = "A: b\r\n\r\n";
+  while (text.size() < 90'000) text += std::string(70, 'x') + "\r\n";
+  client->Send(text);
+  const auto asked = [&] {
+    auto next = ConnectFrom("192.0.2.9");
+    next->Reply();
+    next->Say("EHLO client.test");
+    return next->Say("MAIL FROM:<s@x.example>");
+  };
+  std::string reply;
+  for (int i = 0; i < 100 && reply.substr(0, 3) != "451"; ++i) {
+    absl::SleepFor(absl::Milliseconds(20));
+    reply = asked();
+  }
+  CHECK(reply == "451 4.7.1 Too much mail from your network, try again later");
+}
+
 // --- Time ----------------------------------------------------------------------------------------
+
+// An octet every 100 ms for 20 seconds, or until the session is over; how long that took.
+absl::Duration Trickle(Server* server, SmtpClient* client) {
+  const absl::Time begin = absl::Now();
+  for (int i = 0; i < 200 && server->sessions() > 0; ++i) {
+    client->Send("N");
+    absl::SleepFor(absl::Milliseconds(100));
+  }
+  return absl::Now() - begin;
+}
 
 // Each octet began the waiting anew: a command of 2,000 octets could take a week.
 TEST_CASE_METHOD(IngressFixture, "A command has to come as a whole in its time (RFC 5321 §4.5.3.2)",
@@ -173,10 +207,7 @@ TEST_CASE_METHOD(IngressFixture, "A command has to come as a whole in its time (
   Start("timeouts: {command: 2s}\n");
   SmtpClient client = Connect();
   client.Reply();
-  for (int i = 0; i < 50; ++i) {
-    client.Send("N");
-    absl::SleepFor(absl::Milliseconds(100));
-  }
+  CHECK(Trickle(server.get(), &client) < absl::Seconds(8));
   CHECK(client.Reply() == "421 4.4.2 Timeout, closing the connection");
   CHECK(client.last_id().size() == 12);
   CHECK(client.Reply() == "(closed)");
@@ -188,10 +219,7 @@ TEST_CASE_METHOD(IngressFixture, "A message that trickles in is cut by its time 
   SmtpClient client = Connect();
   client.Reply();
   REQUIRE(client.BeginMessage("s@x.example", {"alice@y.example"}).substr(0, 3) == "354");
-  for (int i = 0; i < 50; ++i) {
-    client.Send("N");
-    absl::SleepFor(absl::Milliseconds(100));
-  }
+  CHECK(Trickle(server.get(), &client) < absl::Seconds(8));
   CHECK(client.Reply() == "421 4.4.2 Timeout, closing the connection");
   CHECK(CountEmails() == "0");
 }
@@ -222,7 +250,8 @@ TEST_CASE_METHOD(LimitsFixture, "Every refusal is found by its id", "[smtp-ingre
     verifier.response.clear_dmarc();
     CHECK(client->SendMessage("s@x.example", {"alice@y.example"}, kText) == kAccepted);
     client->Say("QUIT");
-    CHECK(Find(row.session).size() == 1);
+    server->Drain(absl::Seconds(5));  // writes what is left
+    CHECK(Must(store::FindRefusedSession(*connection, row.session)).size() == 1);
   }
   SECTION("of a message that we could not judge") {
     verifier.failure = base::Unavailable("no DNS");
@@ -249,9 +278,34 @@ TEST_CASE_METHOD(LimitsFixture, "Every refusal is found by its id", "[smtp-ingre
   }
 }
 
+// The last reply of a session that idles until its time is over was a refusal of its own in the
+// list; and what was refused before a drain was not found.
+TEST_CASE_METHOD(LimitsFixture, "Whoever only idles leaves nothing, and a timeout hides nothing",
+                 "[smtp-ingress][component]") {
+  Start("timeouts: {command: 1s}\n");
+  auto idle = ConnectFrom("192.0.2.9");
+  CHECK(idle->Reply().substr(0, 3) == "220");
+  CHECK(idle->Reply() == "421 4.4.2 Timeout, closing the connection");
+  const std::string nothing = idle->last_id();
+  auto wrong = ConnectFrom("192.0.2.9");
+  wrong->Reply();
+  CHECK(wrong->Say("NONSENSE") == "500 5.5.1 Unknown command");
+  CHECK(wrong->Reply() == "421 4.4.2 Timeout, closing the connection");
+  const store::RefusedSession row = Find(wrong->last_id())[0];
+  CHECK(row.reply == "500 5.5.1 Unknown command");
+  CHECK(row.reason == "command-time");
+  auto drained = ConnectFrom("192.0.2.9");
+  drained->Reply();
+  CHECK(drained->Say("NONSENSE") == "500 5.5.1 Unknown command");
+  server->Drain(absl::Seconds(5));
+  CHECK(Must(store::FindRefusedSession(*connection, drained->last_id())).size() == 1);
+  CHECK(Must(store::FindRefusedSession(*connection, nothing)).empty());
+}
+
 TEST_CASE_METHOD(LimitsFixture, "Refused sessions are sampled, and mail does not wait for them",
                  "[smtp-ingress][component]") {
-  Start("refused_sessions: {per_minute: 3}\nclients: {connections_per_minute: 1}\n");
+  // Half of it for those who were turned away.
+  Start("refused_sessions: {per_minute: 6}\nclients: {connections_per_minute: 1}\n");
   auto mail = ConnectFrom("198.51.100.1");
   mail->Reply();
   CHECK(ConnectFrom("192.0.2.9")->Reply().substr(0, 3) == "220");

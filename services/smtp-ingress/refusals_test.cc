@@ -15,7 +15,7 @@ smtp::Address To(int number) {
   return address;
 }
 
-TEST_CASE("Refusals: the refused recipients are kept before the accepted, and no more than ten",
+TEST_CASE("Refusals: the refused recipients are kept before the accepted, and no more than five",
           "[smtp-ingress][unit]") {
   Refusals refusals;
   for (int i = 0; i < 12; ++i) refusals.NoteRecipient(To(i), MakeReply(ReplyKind::kRecipientOk));
@@ -35,7 +35,7 @@ TEST_CASE("Refusals: the refused recipients are kept before the accepted, and no
   CHECK(row.reason == "recipient");
 }
 
-TEST_CASE("Refusals: a hundred refused recipients are ten lines", "[smtp-ingress][unit]") {
+TEST_CASE("Refusals: a hundred refused recipients are five lines", "[smtp-ingress][unit]") {
   Refusals refusals;
   for (int i = 0; i < 100; ++i) refusals.NoteRecipient(To(i), MakeReply(ReplyKind::kUnknownUser));
   refusals.NoteMessage(MakeReply(ReplyKind::kRejected), "dmarc-reject", "a;\r\n\tb=c");

@@ -300,7 +300,8 @@ void Server::Drain(absl::Duration grace) {
     // For reports only: what can not be sent now is lost.
     (void)reactors_->at(0)->RunUntilDone(evaluations_->Flush());
   }
-  if (session_log_ != nullptr) reactors_->at(0)->RunUntilDone(session_log_->Flush()).IgnoreError();
+  if (session_log_ != nullptr) reactors_->at(0)->RunUntilDone(session_log_->Finish());
+  if (exchange_ != nullptr) reactors_->at(0)->RunUntilDone(exchange_->Finish());
   reactors_->Stop();
 }
 

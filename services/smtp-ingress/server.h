@@ -37,6 +37,8 @@ class Server : public runtime::Service {
   // Where it listens, in the order of the configuration, the internal listener last: for tests with
   // port 0.
   std::vector<net::Endpoint> endpoints() const;
+  // That are open.
+  int64_t sessions() const;
 
  private:
   absl::Status OpenPeers();
@@ -45,7 +47,6 @@ class Server : public runtime::Service {
   absl::Status OpenListeners();
   absl::Status OpenInternal();
   smtpd::FrontOptions MakeFrontOptions();
-  int64_t sessions() const;
   absl::Status StartRpc();
   absl::Status OpenResolver();
   absl::StatusOr<std::shared_ptr<net::TlsContext>> OpenTls(net::TlsServerOptions options);

@@ -7,8 +7,10 @@
 //   base::SpawnOn(reactor, log.Run());
 //
 // Sampled: above so many a minute (with a minute's worth at once) they are counted and forgotten.
-// Bounded: while the store takes nothing, kMaxWaiting wait for it, the others are lost, and
-// counted.
+// Nobody decides alone what is kept: one network (IPv4 /24, IPv6 /48) has a tenth of it, and what
+// was refused outside of mail transactions, as to those who come too often, half.
+// Bounded: while the store takes nothing, kMaxWaiting wait for it, of bounded size; the others are
+// lost, and counted.
 
 #include <cstdint>
 #include <mutex>
@@ -29,7 +31,7 @@ class SessionLog {
  public:
   static constexpr size_t kMaxWaiting = 2000;
   struct Options {
-    int64_t per_minute = 600;  // 0: nothing is kept
+    int64_t per_minute = 120;  // 0: nothing is kept
     absl::Duration write_interval = absl::Seconds(1);
   };
   // `results`: by "kept", "sampled-out", "lost". All outlive it.
@@ -44,18 +46,27 @@ class SessionLog {
   base::Task<void> Run();
   // Writes what waits; what could not be written now waits on when a later time may help.
   base::Task<absl::Status> Flush();
+  // The last Flush, for two seconds at most; what was not written then is lost, and counted.
+  base::Task<void> Finish();
 
  private:
+  bool IsSampled(const store::RefusedSession& session);
+  base::Task<void> FlushAtEnd();
   std::vector<store::RefusedSession> Take();
   void PutBack(std::vector<store::RefusedSession> batch);
+  void Settle(size_t count);
+  size_t Left();
 
   const Options options_;
   db::Pool* const pool_;
   const base::Clock* const clock_;
   obs::CounterFamily* const results_;
+  base::RateLimiter of_network_;
+  base::RateLimiter outside_;
   base::RateLimiter sample_;
   std::mutex mutex_;
   std::vector<store::RefusedSession> waiting_;  // guarded by mutex_
+  size_t writing_ = 0;                          // guarded by mutex_; on their way
 };
 
 }  // namespace godwit::smtp_ingress

@@ -304,7 +304,13 @@ base::Task<smtp::Reply> Transaction::BeginData() {
   co_return MakeReply(ReplyKind::kStartMailInput);
 }
 
+void Transaction::CountBytes(uint64_t size) {
+  counted_ += size;
+  if (!internal_) services_->clients->bytes().Add(client_.address, static_cast<double>(size));
+}
+
 void Transaction::Append(std::string_view bytes) {
+  CountBytes(bytes.size());
   if (gave_way_ || unknown_) return;
   pending_ += bytes;
   pending_memory_.Set(pending_.capacity());
@@ -339,7 +345,8 @@ void Transaction::GiveWay() {
 
 base::Task<smtp::Reply> Transaction::EndData(smtp::EndData end) {
   const uint64_t size = end.size;
-  if (!internal_) services_->clients->bytes().Add(client_.address, static_cast<double>(size));
+  // What was not even appended.
+  if (size > counted_) CountBytes(size - counted_);
   smtp::Reply reply = co_await Finish(std::move(end));
   if (!reply.positive()) {
     refusals_.NoteMessage(reply, reason_, std::move(verdict_));

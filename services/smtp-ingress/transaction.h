@@ -61,6 +61,8 @@ class Transaction : public smtpd::Transaction {
   // Logged, kept, and counted against the client's network, which may end the session.
   smtp::Reply CountRefusal(const smtp::Address& address, smtp::Reply reply);
   smtp::Reply RefuseRecipient(const smtp::Address& address, smtp::Reply reply);  // with the id
+  // As they come: a message that never ends has cost as much.
+  void CountBytes(uint64_t size);
   void GiveWay();
   base::Task<std::string> FeedPending();
   base::Task<smtp::Reply> Finish(smtp::EndData end);
@@ -109,6 +111,7 @@ class Transaction : public smtpd::Transaction {
   bool report_address_ = false;  // a recipient takes reports
   std::string pending_;
   smtpd::MemoryShare pending_memory_;
+  uint64_t counted_ = 0;
   bool gave_way_ = false;
   absl::Status store_status_;  // the first failure of staging
   Refusals refusals_;

@@ -30,8 +30,9 @@ base::Task<smtp::AuthAnswer> SubmissionHandler::Authenticate(smtpd::ClientFacts 
   conversation_ = services_->authenticator->Start(check.mechanism);
   GODWIT_CHECK(conversation_ != nullptr);  // one that we offer
   base::Task<login::Step> begun = conversation_->Begin(std::move(check.initial_response));
+  limit::LoginAttempt attempt = conversation_->AttemptFrom(client.address);
   auto step =
-      co_await login::RunCounted(services_->failed_logins, client.address, std::move(begun));
+      co_await login::RunCounted(services_->failed_logins, std::move(attempt), std::move(begun));
   smtp::AuthAnswer answer = co_await Answer(std::move(client), std::move(step));
   co_return answer;
 }
@@ -39,7 +40,9 @@ base::Task<smtp::AuthAnswer> SubmissionHandler::Authenticate(smtpd::ClientFacts 
 base::Task<smtp::AuthAnswer> SubmissionHandler::Continue(smtpd::ClientFacts client,
                                                          smtp::AuthResponse response) {
   base::Task<login::Step> next = conversation_->Answer(std::move(response.bytes));
-  auto step = co_await login::RunCounted(services_->failed_logins, client.address, std::move(next));
+  limit::LoginAttempt attempt = conversation_->AttemptFrom(client.address);
+  auto step =
+      co_await login::RunCounted(services_->failed_logins, std::move(attempt), std::move(next));
   smtp::AuthAnswer answer = co_await Answer(std::move(client), std::move(step));
   co_return answer;
 }

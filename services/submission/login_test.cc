@@ -16,6 +16,9 @@ namespace {
 const std::string kFailed = "535 5.7.8 Authentication credentials invalid";
 const std::string kIn = "235 2.7.0 Authentication succeeded";
 
+// The same wrong one again would count once.
+std::string Wrong(size_t number) { return "wrong" + std::to_string(number); }
+
 std::string Encode(std::string_view text) { return base::Base64Encode(text); }
 
 // The decoded text of a 334.
@@ -117,13 +120,31 @@ TEST_CASE_METHOD(SubmissionFixture, "Failed logins are held back, and end the se
 TEST_CASE_METHOD(SubmissionFixture, "Failed logins of an address are counted over its sessions",
                  "[submission][component]") {
   Start("login: {failure_delay: 1ms, failed_logins: {per_minute: 3}}\n");
-  for (int i = 0; i < 3; ++i) {
-    CHECK(Connect()->Say("AUTH PLAIN " + PlainMessage("alice@y.example", "wrong")) == kFailed);
+  for (size_t i = 0; i < 3; ++i) {
+    CHECK(Connect()->Say("AUTH PLAIN " + PlainMessage("alice@y.example", Wrong(i))) == kFailed);
   }
   auto client = Connect();
   CHECK(client->Say("AUTH PLAIN " + PlainMessage("alice@y.example", "secret")) ==
         "421 4.7.0 Too many failed logins, try again later");
   CHECK(client->Reply() == "(closed)");
+}
+
+// One program with an old password kept all of its network out.
+TEST_CASE_METHOD(SubmissionFixture,
+                 "Failed logins keep out neither who is known, nor by repetition",
+                 "[submission][component]") {
+  Start("login: {failure_delay: 1ms, failed_logins: {per_minute: 3}}\n");
+  const std::string alice = "AUTH PLAIN " + PlainMessage("alice@y.example", "secret");
+  for (int i = 0; i < 6; ++i) {
+    CHECK(Connect()->Say("AUTH PLAIN " + PlainMessage("bob@y.example", "old")) == kFailed);
+  }
+  CHECK(Connect()->Say(alice).substr(0, 3) == "235");
+  for (size_t i = 0; i < 3; ++i) {
+    Connect()->Say("AUTH PLAIN " + PlainMessage("bob@y.example", Wrong(i)));
+  }
+  CHECK(Connect()->Say("AUTH PLAIN " + PlainMessage("bob@y.example", "secret")) ==
+        "421 4.7.0 Too many failed logins, try again later");
+  CHECK(Connect()->Say(alice).substr(0, 3) == "235");
 }
 
 // The bound was looked at before the verdict and counted after it: each session had a try.
@@ -132,8 +153,8 @@ TEST_CASE_METHOD(SubmissionFixture, "Failed logins at the same moment are no mor
   Start("login: {failure_delay: 1ms, failed_logins: {per_minute: 3}}\n");
   std::vector<std::unique_ptr<SmtpClient>> clients;
   for (int i = 0; i < 12; ++i) clients.push_back(Connect());
-  for (const auto& client : clients) {
-    client->Send("AUTH PLAIN " + PlainMessage("alice@y.example", "wrong") + "\r\n");
+  for (size_t i = 0; i < clients.size(); ++i) {
+    clients[i]->Send("AUTH PLAIN " + PlainMessage("alice@y.example", Wrong(i)) + "\r\n");
   }
   int judged = 0;
   for (const auto& client : clients) {

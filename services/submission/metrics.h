@@ -39,7 +39,7 @@ struct Metrics {
                               "451 because something of ours failed.",
                               {{"at", {"lookup", "sign", "enqueue"}}}};
   obs::CounterFamily limited{"godwit_submission_limited_total",
-                             "450 because an account has used up its day.",
+                             "451 because an account has used up its day.",
                              {{"what", {"messages", "recipients"}}}};
   obs::Histogram message_bytes{"godwit_submission_message_bytes", "Size of accepted messages.",
                                obs::kBytes};

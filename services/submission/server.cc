@@ -129,6 +129,7 @@ void Server::Drain(absl::Duration grace) {
   if (reactors_ == nullptr) return;
   if (front_ != nullptr) front_->Drain(grace);
   if (rpc_ != nullptr) rpc_->Shutdown(absl::ZeroDuration());
+  if (exchange_ != nullptr) reactors_->at(0)->RunUntilDone(exchange_->Finish());
   reactors_->Stop();
 }
 

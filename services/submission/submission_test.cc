@@ -381,7 +381,7 @@ TEST_CASE_METHOD(SubmissionFixture, "A large message goes through in pieces, as 
 
 TEST_CASE_METHOD(SubmissionFixture, "An account has its messages and recipients a day",
                  "[submission][component]") {
-  constexpr char kLimited[] = "450 4.7.1 You have sent too much for today, try again later";
+  constexpr char kLimited[] = "451 4.7.1 You have sent too much for today, try again later";
   Start("daily: {messages: 3, recipients: 4}\n");
   auto client = LogIn();
   queue.failure = base::Unavailable("no");  // what was not sent is not counted
@@ -402,7 +402,7 @@ TEST_CASE_METHOD(SubmissionFixture, "Messages of a day end at MAIL", "[submissio
   auto client = LogIn();
   CHECK(Send(client.get()).substr(0, 3) == "250");
   CHECK(client->Say("MAIL FROM:<alice@y.example>") ==
-        "450 4.7.1 You have sent too much for today, try again later");
+        "451 4.7.1 You have sent too much for today, try again later");
 }
 
 TEST_CASE_METHOD(SubmissionFixture, "Memory that fills up defers messages",

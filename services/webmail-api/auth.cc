@@ -171,17 +171,24 @@ base::Task<absl::StatusOr<std::optional<User>>> Authenticator::ByPassword(
   co_return user;
 }
 
+// Who waits for his turn among the logins of his network has no place here yet. The place is given
+// back after the pause.
+base::Task<login::Step> Authenticator::RunCheck(std::optional<Check>* check, base::IpAddress client,
+                                                std::string address, base::Secret password) {
+  check->emplace(this, ClientKey(client));
+  if (!(*check)->begun()) co_return base::Unavailable("too many passwords to check");
+  login::Step step = co_await passwords_.TryPassword(std::move(address), std::move(password));
+  (*check)->StopHashing();
+  co_return step;
+}
+
 base::Task<absl::StatusOr<std::optional<User>>> Authenticator::CheckPassword(
     base::IpAddress client, std::string address, base::Secret password) {
-  Check check(this, ClientKey(client));
-  if (!check.begun()) {
-    env_->metrics->logins.At({"unavailable"}).Add();
-    co_return base::Unavailable("too many passwords to check");
-  }
+  std::optional<Check> check;
   const int64_t directory_seen = env_->presence->directory_seen();
-  base::Task<login::Step> trial = passwords_.TryPassword(std::move(address), std::move(password));
-  auto step = co_await login::RunCounted(env_->failed_logins, client, std::move(trial));
-  check.StopHashing();
+  limit::LoginAttempt attempt{client, address, password};
+  base::Task<login::Step> trial = RunCheck(&check, client, std::move(address), std::move(password));
+  auto step = co_await login::RunCounted(env_->failed_logins, std::move(attempt), std::move(trial));
   if (!step) {
     env_->metrics->logins.At({"limited"}).Add();
     co_return base::ResourceExhausted("too many failed logins from this network");

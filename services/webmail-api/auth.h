@@ -71,6 +71,9 @@ class Authenticator {
   base::Task<absl::StatusOr<std::optional<User>>> ByPassword(base::IpAddress client,
                                                              std::string_view authorization);
   base::Task<absl::StatusOr<std::optional<User>>> BySession(std::string_view value);
+  // `check` holds the place among those that run.
+  base::Task<login::Step> RunCheck(std::optional<Check>* check, base::IpAddress client,
+                                   std::string address, base::Secret password);
   // Whose password it is.
   base::Task<absl::StatusOr<std::optional<User>>> CheckPassword(base::IpAddress client,
                                                                 std::string address,

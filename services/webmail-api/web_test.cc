@@ -1,6 +1,7 @@
 // The web page's side: files, logins, redirects, headers.
 
 #include <catch2/catch.hpp>
+#include <thread>
 
 #include "absl/time/clock.h"
 #include "libs/base/ip_address.h"
@@ -159,29 +160,60 @@ TEST_CASE("What changes something must come from the page", "[webmail-api][compo
   CHECK(LogIn(fixture, "secret", {"Origin", "https://evil.example"}).status == 403);
 }
 
-// A password that opens IMAP only is no key to the web.
+void AllowFailures(Config* config, uint32_t per_minute) {
+  auto* failed = config->mutable_login()->mutable_failed_logins();
+  failed->set_per_minute(per_minute);
+  failed->mutable_networks()->set_ipv4_nearest(32);
+  failed->mutable_networks()->set_wider_factor(3);
+  failed->mutable_networks()->set_widest_factor(9);
+}
+
 // Nothing was counted: one host could try passwords as fast as they were hashed.
 TEST_CASE("Guessing passwords has a bound by network", "[webmail-api][component]") {
-  WebmailFixture fixture([](Config* config) {
-    auto* failed = config->mutable_login()->mutable_failed_logins();
-    failed->set_per_minute(3);
-    failed->mutable_networks()->set_ipv4_nearest(32);
-    failed->mutable_networks()->set_wider_factor(3);
-    failed->mutable_networks()->set_widest_factor(9);
-  });
-  CHECK(LogIn(fixture, "secret").status == 204);
+  WebmailFixture fixture([](Config* config) { AllowFailures(config, 3); });
+  const auto bob = [&](std::string_view password) {
+    return fixture.Fetch("GET", "/jmap/session", "", {fixture.Basic("bob@b.example", password)});
+  };
   CHECK(fixture.Fetch("GET", "/jmap/session").status == 200);
   CHECK(LogIn(fixture, "wrong").status == 401);
-  CHECK(fixture.Fetch("GET", "/jmap/session", "", {fixture.Basic("bob@b.example", "x")}).status ==
-        401);
-  CHECK(LogIn(fixture, "wrong").status == 401);
-  // Now the right one is not looked at either, whoever's it is.
-  const auto limited = LogIn(fixture, "secret");
+  CHECK(bob("x").status == 401);
+  CHECK(bob("x").status == 401);  // nothing new
+  CHECK(LogIn(fixture, "wrong again").status == 401);
+  // Now the right one is not looked at either.
+  const auto limited = bob("secret");
   CHECK(limited.status == 429);
   CHECK_FALSE(limited.field("retry-after").empty());
-  CHECK(fixture.Fetch("GET", "/jmap/session", "", {fixture.Basic("bob@b.example")}).status == 429);
-  // Who is known goes on.
+  // Who has come from here goes on.
   CHECK(fixture.Fetch("GET", "/jmap/session").status == 200);
+  CHECK(LogIn(fixture, "secret").status == 204);
+}
+
+// Those who waited for one that was being judged had all places, and everybody else was told 503.
+TEST_CASE("Who waits for his turn takes no place among those that are judged",
+          "[webmail-api][component]") {
+  WebmailFixture fixture([](Config* config) {
+    config->mutable_login()->set_concurrent_checks(8);  // two of one address
+    AllowFailures(config, 2);
+  });
+  CHECK(LogIn(fixture, "wrong").status == 401);  // one more may be judged at a time
+  REQUIRE(fixture.connection().ExecuteScript("BEGIN; LOCK TABLE credentials").ok());
+  std::thread judge([&] {
+    absl::SleepFor(absl::Milliseconds(500));
+    CHECK(fixture.connection().ExecuteScript("COMMIT").ok());
+  });
+  net::FetchOptions options;
+  options.url = "https://mail.b.example/jmap/session";
+  options.to = fixture.https();
+  options.tls = fixture.client_tls();
+  options.fields = {WebmailFixture::Basic("alice@b.example")};
+  std::vector<base::Task<absl::StatusOr<net::HttpResponse>>> requests;
+  for (int i = 0; i < 5; ++i) requests.push_back(net::Fetch(options));
+  const auto responses = fixture.reactor().RunUntilDone(base::WhenAll(std::move(requests)));
+  judge.join();
+  for (const auto& response : responses) {
+    REQUIRE(response.ok());
+    CHECK(response->status == 200);
+  }
 }
 
 TEST_CASE("IPv6 clients of one /64 are one", "[webmail-api][unit]") {
@@ -234,6 +266,7 @@ TEST_CASE("One address has a share of the connections", "[webmail-api][component
   CHECK(served);
 }
 
+// A password that opens IMAP only is no key to the web.
 TEST_CASE("Only credentials for the web open it", "[webmail-api][component]") {
   WebmailFixture fixture;
   REQUIRE(fixture.connection().ExecuteScript("UPDATE credentials SET scopes = 1").ok());

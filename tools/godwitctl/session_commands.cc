@@ -26,6 +26,13 @@ std::string When(absl::Time time) {
   return absl::FormatTime("%Y-%m-%dT%H:%M:%SZ", time, absl::UTCTimeZone());
 }
 
+// Without a part of a character at its end.
+std::string Shortened(std::string_view text, size_t most) {
+  std::string cut(text.substr(0, most));
+  while (!cut.empty() && !base::IsUtf8(cut)) cut.pop_back();
+  return cut;
+}
+
 boost::json::object ToJson(const store::RefusedSession& session) {
   boost::json::array recipients;
   for (const store::RefusedRecipient& each : session.recipients) {
@@ -102,7 +109,7 @@ absl::StatusOr<Report> List(db::Connection& connection, const Invocation& in) {
     table.Add({When(each.at), each.id(), each.client.ToString(),
                each.mail_from ? "<" + *each.mail_from + ">" : "",
                each.mail_from ? std::to_string(each.recipient_count) : "", each.reason,
-               each.reply.substr(0, kReplyWidth)});
+               Shortened(each.reply, kReplyWidth)});
     json.push_back(ToJson(each));
   }
   return Report(table.ToString(), std::move(json));
