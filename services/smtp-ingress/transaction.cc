@@ -138,7 +138,7 @@ base::Task<smtp::Reply> Transaction::AddRecipient(smtp::CheckRcpt rcpt) {
   smtp::Reply reply;
   if (found.ok() && found->recipient.kind == store::RecipientKind::kRelay &&
       found->srs == Found::Srs::kNo && !found->recipient.callout.empty()) {
-    reply = co_await AskNextHop(&*found, address);
+    reply = co_await AskNextHop(&*found, question.recipient);
   }
   if (!found.ok()) {
     reply = Failure("lookup", found.status());
@@ -153,8 +153,12 @@ base::Task<smtp::Reply> Transaction::AddRecipient(smtp::CheckRcpt rcpt) {
 
 // What is known now is part of what was found; a reply when nothing is.
 base::Task<smtp::Reply> Transaction::AskNextHop(Found* found, smtp::Address address) {
-  const Known known =
-      co_await services_->callout->Ask(found->recipient.callout, std::move(address));
+  const Known known = co_await services_->callout->Ask(found->recipient.callout, std::move(address),
+                                                       mail_.reverse_path.is_null());
+  if (known == Known::kNoUtf8) {
+    // RFC 6531 §3.5.
+    co_return smtp::Reply{553, "5.6.7", {"The address needs SMTPUTF8, and its server has it not"}};
+  }
   if (known == Known::kNo) found->recipient.kind = store::RecipientKind::kUnknownUser;
   if (known != Known::kNotNow) co_return smtp::Reply{};
   // RFC 3463 §3.2: X.1.1 bad destination mailbox address: not known to be good, for now.
