@@ -19,9 +19,10 @@ namespace {
 using smtp::MakeReply;
 using smtp::ReplyKind;
 
+// Also what we forward to another domain of ours: it was judged when it came, and SPF is gone
+// since.
 bool IsOwnMessage(const std::optional<smtp::Origin>& origin) {
-  return origin &&
-         (origin->kind == smtp::OriginKind::kDsn || origin->kind == smtp::OriginKind::kReport);
+  return origin && origin->kind != smtp::OriginKind::kSubmission;
 }
 
 // Nothing that is left is NEVER: a NOTIFY that is missing would ask for failures (RFC 3461 §4.1).
