@@ -509,6 +509,10 @@ absl::StatusOr<std::vector<Address>> ListAddresses(db::Connection& connection,
 absl::Status AddAlias(db::Connection& connection, const Alias& alias, absl::Time now) {
   GODWIT_ASSIGN_OR_RETURN(auto parts, CheckAddress(alias.address));
   if (alias.members.empty()) return base::InvalidArgument("an alias has at least one member");
+  GODWIT_ASSIGN_OR_RETURN(const DomainRoute route, FindDomainRoute(connection, parts.domain));
+  if (route.ours && route.kind == DomainKind::kRelay) {
+    return base::FailedPrecondition("all mail of this domain goes on to another server");
+  }
   return db::RunTransaction(connection, [&](db::Connection& c) -> absl::Status {
     GODWIT_ASSIGN_OR_RETURN(auto made,
                             c.Execute(kMakeAlias, Params().Bool(alias.public_posting).Time(now)));

@@ -49,17 +49,22 @@ enum LookupColumn {
 const db::Statement kPostmaster("directory_postmaster", Scope::kDirectory, Access::kRead,
                                 "SELECT value::bigint FROM settings WHERE name = 'postmaster'");
 
-// Members with the account of those that are ours; `ours` without an account is a dead member.
+// Members with the account of those that are here. A member may be older than its domain is ours,
+// and is written as it was given then. With `relay` nobody is here.
 const db::Statement kMembers("directory_members", Scope::kDirectory, Access::kRead, R"sql(
-  SELECT m.local_part, m.domain, coalesce(d.kind = 'local', false) AS ours, a.account_id
+  SELECT m.local_part, m.domain, a.local_part, a.account_id
   FROM alias_members m
-  LEFT JOIN domains d ON d.name = m.domain
-  LEFT JOIN addresses a ON a.domain = m.domain AND a.local_part = m.local_part
+  LEFT JOIN domains d ON d.name = m.domain AND d.kind <> 'relay'
+  LEFT JOIN addresses a ON a.domain = d.name AND a.account_id IS NOT NULL
+    AND a.local_part IN (m.local_part, local_part_at(d.name, m.local_part,
+                                                     lower(m.local_part COLLATE "C")))
   WHERE m.alias_id = $1 ORDER BY 1, 2)sql");
 
 const db::Statement kIsMember("directory_is_member", Scope::kDirectory, Access::kRead, R"sql(
   SELECT 1 FROM alias_members m
-  JOIN addresses a ON a.domain = m.domain AND a.local_part = m.local_part
+  JOIN addresses a ON a.domain = m.domain
+    AND a.local_part IN (m.local_part, local_part_at(m.domain, m.local_part,
+                                                     lower(m.local_part COLLATE "C")))
   WHERE m.alias_id = $1 AND a.account_id = $2 LIMIT 1)sql");
 
 const db::Statement kAccounts("directory_accounts", Scope::kBatch, Access::kRead,
@@ -119,13 +124,13 @@ absl::Status ExpandAlias(db::Connection& connection, int64_t alias_id, Recipient
   GODWIT_ASSIGN_OR_RETURN(auto rows, connection.Execute(kMembers, Params().Int(alias_id)));
   for (db::Row row : rows) {
     const std::optional<int64_t> account = row.OptionalInt(3);
-    if (!account && !row.Bool(2)) {
+    if (!account) {
       recipient->external.push_back({std::string(row.Text(0)), std::string(row.Text(1))});
       continue;
     }
-    if (!account || Has(recipient->local, AccountId{*account})) continue;
+    if (Has(recipient->local, AccountId{*account})) continue;
     recipient->local.push_back(
-        {AccountId{*account}, std::string(row.Text(0)) + "@" + std::string(row.Text(1))});
+        {AccountId{*account}, std::string(row.Text(2)) + "@" + std::string(row.Text(1))});
   }
   return FillAccounts(connection, &recipient->local);
 }
@@ -146,28 +151,68 @@ absl::StatusOr<Recipient> LookupBarePostmaster(db::Connection& connection) {
   return ToAccount(connection, rows[0].Int(0), "postmaster", {});
 }
 
+DomainKind KindOf(const db::Row& row) { return DomainKindFromName(row.Text(kKindColumn)); }
+
+// Mail for every address of the domain that is not here goes on.
+bool AllGoesOn(const db::Row& row) {
+  return KindOf(row) != DomainKind::kLocal && !row.Bool(kListedOnlyColumn);
+}
+
+// RFC 5321 §4.5.1: every domain has a postmaster. Where its mail goes on, that is the other
+// server's, unless the domain says otherwise.
+std::optional<int64_t> PostmasterOf(const db::Row& row) {
+  const auto own = row.OptionalInt(kOwnPostmasterColumn);
+  return own || KindOf(row) != DomainKind::kLocal ? own : row.OptionalInt(kPostmasterColumn);
+}
+
 // Nobody has the address by name: who takes it for others.
 absl::StatusOr<Recipient> DecideUnnamed(db::Connection& connection, const AddressParts& parts,
                                         const db::Row& row, Recipient recipient) {
   const std::string address = parts.local_part.folded + "@" + parts.domain;
   const bool is_postmaster = parts.local_part.folded == "postmaster";
-  const bool relays = DomainKindFromName(row.Text(kKindColumn)) != DomainKind::kLocal;
-  // RFC 5321 §4.5.1: every domain has a postmaster. Where its mail goes on, that is the other
-  // server's, unless the domain says otherwise.
-  std::optional<int64_t> postmaster = row.OptionalInt(kOwnPostmasterColumn);
-  if (!postmaster && !relays) postmaster = row.OptionalInt(kPostmasterColumn);
-  if (is_postmaster && postmaster) {
+  if (const auto postmaster = PostmasterOf(row); is_postmaster && postmaster) {
     return ToAccount(connection, *postmaster, address, std::move(recipient));
   }
-  if (relays && (is_postmaster || !row.Bool(kListedOnlyColumn))) {
+  if (AllGoesOn(row) || (is_postmaster && KindOf(row) != DomainKind::kLocal)) {
     recipient.kind = RecipientKind::kRelay;
-    if (!is_postmaster) recipient.callout = row.Text(kCalloutColumn);
+    // What is refused needs no question.
+    const bool ask = !is_postmaster && recipient.refusal.empty();
+    if (ask) recipient.callout = row.Text(kCalloutColumn);
     return recipient;
   }
   if (const auto catch_all = row.OptionalInt(kCatchAllColumn)) {
     recipient.by_catch_all = true;
     return ToAccount(connection, *catch_all, address, std::move(recipient));
   }
+  recipient.kind = RecipientKind::kUnknownUser;
+  return recipient;
+}
+
+// The address stands here, with an account, as an alias, or to say that it goes on.
+absl::StatusOr<Recipient> DecideNamed(db::Connection& connection, const AddressParts& parts,
+                                      const db::Row& row, Recipient recipient) {
+  const std::string address = std::string(row.Text(kLocalPartColumn)) + "@" + parts.domain;
+  // With `relay` it does not matter who is here.
+  const bool here = KindOf(row) != DomainKind::kRelay;
+  const auto account = row.OptionalInt(kAccountColumn);
+  if (here && account) return ToAccount(connection, *account, address, std::move(recipient));
+  const auto alias = row.OptionalInt(kAliasColumn);
+  if (here && alias) {
+    recipient.kind = RecipientKind::kAlias;
+    recipient.alias = address;
+    recipient.alias_public = row.Bool(kPublicColumn);
+    GODWIT_RETURN_IF_ERROR(ExpandAlias(connection, *alias, &recipient));
+    return recipient;
+  }
+  // Left from when the domain was relayed, it is nobody's.
+  if (KindOf(row) != DomainKind::kLocal && row.Bool(kRelayedColumn)) {
+    recipient.kind = RecipientKind::kRelay;
+    // Whether the other server has tags, too, it knows.
+    if (recipient.by_tag) recipient.callout = row.Text(kCalloutColumn);
+    return recipient;
+  }
+  if (!here) return DecideUnnamed(connection, parts, row, std::move(recipient));
+  // One that only says that it is refused.
   recipient.kind = RecipientKind::kUnknownUser;
   return recipient;
 }
@@ -182,25 +227,10 @@ absl::StatusOr<Recipient> Decide(db::Connection& connection, const AddressParts&
   }
   const std::optional<std::string_view> found = row.OptionalText(kLocalPartColumn);
   if (!found) return DecideUnnamed(connection, parts, row, std::move(recipient));
-  const std::string address = std::string(*found) + "@" + parts.domain;
   recipient.by_tag = found->size() != parts.local_part.folded.size();
   recipient.refusal = row.Text(kRefusalColumn);
   recipient.senders = row.Texts(kSendersColumn);
-  if (const auto account = row.OptionalInt(kAccountColumn)) {
-    return ToAccount(connection, *account, address, std::move(recipient));
-  }
-  if (const auto alias = row.OptionalInt(kAliasColumn)) {
-    recipient.kind = RecipientKind::kAlias;
-    recipient.alias = address;
-    recipient.alias_public = row.Bool(kPublicColumn);
-    GODWIT_RETURN_IF_ERROR(ExpandAlias(connection, *alias, &recipient));
-    return recipient;
-  }
-  // One that only says that it is refused, or left from when the domain was relayed, is nobody's.
-  const bool relays = DomainKindFromName(row.Text(kKindColumn)) != DomainKind::kLocal;
-  recipient.kind =
-      relays && row.Bool(kRelayedColumn) ? RecipientKind::kRelay : RecipientKind::kUnknownUser;
-  return recipient;
+  return DecideNamed(connection, parts, row, std::move(recipient));
 }
 
 }  // namespace
@@ -293,11 +323,12 @@ absl::StatusOr<SenderRight> FindSenderRight(db::Connection& connection, AccountI
     return member.empty() ? SenderRight::kNone : SenderRight::kAliasMember;
   }
   if (!row.IsNull(kLocalPartColumn)) return SenderRight::kNone;
-  std::optional<int64_t> postmaster = row.OptionalInt(kOwnPostmasterColumn);
-  if (!postmaster) postmaster = row.OptionalInt(kPostmasterColumn);
+  const std::optional<int64_t> postmaster = PostmasterOf(row);
   if (postmaster && parts->local_part.folded == "postmaster") {
     return postmaster == ToInt(account) ? SenderRight::kOwn : SenderRight::kNone;
   }
+  // Whoever it is, he is at the other server.
+  if (AllGoesOn(row)) return SenderRight::kNone;
   return row.OptionalInt(kCatchAllColumn) == ToInt(account) ? SenderRight::kCatchAll
                                                             : SenderRight::kNone;
 }

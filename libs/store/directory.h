@@ -41,7 +41,7 @@ enum class RecipientKind {
 // What becomes of mail for a domain of ours.
 enum class DomainKind {
   kLocal,           // it is delivered here
-  kRelay,           // it goes on to another server: we are its front, or its backup
+  kRelay,           // all of it goes on to another server: we are its front, or its backup
   kLocalThenRelay,  // addresses that are here are delivered, the others' mail goes on (a migration)
 };
 std::string_view DomainKindName(DomainKind kind);  // "local", "relay", "local-then-relay"
@@ -75,8 +75,11 @@ struct Recipient {
 // <postmaster>.
 //
 // Where mail goes on, kRelay stands behind the addresses (and a postmaster that the domain itself
-// names). With Domain::listed_only it is given for addresses that are listed as relayed, and for
-// postmaster; else for all.
+// names); with DomainKind::kRelay accounts and aliases do not count. With Domain::listed_only it is
+// given for addresses that are listed as relayed, and for postmaster; else for all. Refusals and
+// senders of an address hold wherever its mail goes.
+//
+// Members of an alias who are not here, whosever their domain is, are external ones.
 absl::StatusOr<Recipient> LookupRecipient(db::Connection& connection, std::string_view local_part,
                                           std::string_view domain);
 

@@ -123,6 +123,13 @@ TEST_CASE_METHOD(DkimFixture, "Who may sign for a domain", "[store][integration]
   domain.catch_all = carol;
   MustOk(UpdateDomain(*connection, domain));
   CHECK(RightOf(carol).permitted);
+  // Whom she would stand in for is at another server.
+  domain.kind = DomainKind::kLocalThenRelay;
+  MustOk(UpdateDomain(*connection, domain));
+  CHECK_FALSE(RightOf(carol).permitted);
+  domain.listed_only = true;
+  MustOk(UpdateDomain(*connection, domain));
+  CHECK(RightOf(carol).permitted);
   MustOk(SetAccountDisabled(*connection, carol, true));
   CHECK_FALSE(RightOf(carol).permitted);
   // A domain without a catch-all has not account 0 for one.

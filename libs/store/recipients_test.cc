@@ -87,9 +87,85 @@ TEST_CASE_METHOD(RecipientsFixture, "A next hop is asked for those that nobody h
   MustOk(AddRelayedAddress(*connection, "known@r.example", now));
   CHECK(Lookup("anybody", "r.example").callout == "192.0.2.1:25");
   CHECK(Lookup("known", "r.example").callout.empty());
+  // Whether it has tags is the next hop's.
+  CHECK(Lookup("known+tag", "r.example").callout == "192.0.2.1:25");
   CHECK(Lookup("postmaster", "r.example").callout.empty());
   domain.listed_only = true;
   CHECK(UpdateDomain(*connection, domain).code() == Code::kInvalidArgument);
+}
+
+// Mail from outside still went into mailboxes that nobody read any more, while that of our own
+// users went to the new server.
+TEST_CASE_METHOD(RecipientsFixture, "With relay all of it goes on, also what has an account here",
+                 "[store][integration]") {
+  MustOk(AddAlias(*connection, {"team@b.example", true, {"alice@b.example"}}, now));
+  MustOk(SetRefusal(*connection, "moved@b.example", "550 5.1.6 Moved", now));
+  MustOk(SetSenders(*connection, "alice@b.example", {"@b.example"}));
+  auto relay = [](Domain* d) {
+    d->kind = DomainKind::kRelay;
+    d->next_hop = "192.0.2.1:25";
+    d->callout = true;
+  };
+  Change(relay);
+  for (const char* name : {"alice", "alice+tag", "team"}) {
+    CAPTURE(name);
+    const Recipient found = Lookup(name);
+    CHECK(found.kind == RecipientKind::kRelay);
+    CHECK((found.local.empty() && found.external.empty()));
+    CHECK(found.callout == "192.0.2.1:25");
+  }
+  // What is said of the address itself holds.
+  CHECK(Lookup("alice").senders == std::vector<std::string>{"@b.example"});
+  CHECK(Lookup("moved").refusal == "550 5.1.6 Moved");
+  CHECK(Lookup("moved").callout.empty());
+  Change([](Domain* d) {
+    d->callout = false;
+    d->listed_only = true;
+  });
+  CHECK(Kind("alice") == RecipientKind::kUnknownUser);
+  CHECK(AddAlias(*connection, {"all@b.example", true, {"x@c.example"}}, now).code() ==
+        Code::kFailedPrecondition);
+  // To an alias of another domain she is somebody elsewhere.
+  MustOk(AddDomain(*connection, "r.example", now));
+  MustOk(AddAlias(*connection, {"all@r.example", true, {"alice@b.example"}}, now));
+  CHECK(Lookup("all", "r.example").external == std::vector<smtp::Address>{{"alice", "b.example"}});
+}
+
+// They were dropped, and the sender had his 250.
+TEST_CASE_METHOD(RecipientsFixture, "Members of an alias who are not here do not vanish",
+                 "[store][integration]") {
+  MustOk(AddAlias(*connection,
+                  {"team@b.example", true, {"alice@b.example", "Zoe@z.example", "x@z.example"}},
+                  now));
+  MustOk(AddDomain(*connection, "z.example", now));
+  const AccountId zoe = MakeAccount("zoe@z.example");
+  const Recipient team = Lookup("team");
+  REQUIRE(team.local.size() == 2);
+  CHECK((team.local[0].account == zoe || team.local[1].account == zoe));
+  // Sent on, to our own server, who says that there is nobody.
+  CHECK(team.external == std::vector<smtp::Address>{{"x", "z.example"}});
+  CHECK(Must(FindSenderRight(*connection, zoe, "team@b.example")) == SenderRight::kAliasMember);
+}
+
+// Whoever had the catch-all could write as anybody who is at the other server.
+TEST_CASE_METHOD(RecipientsFixture, "Nobody stands in for those who are at the other server",
+                 "[store][integration]") {
+  const AccountId bob = MakeAccount("bob@b.example");
+  MustOk(SetPostmaster(*connection, bob));
+  auto right = [&](std::string_view address) {
+    return Must(FindSenderRight(*connection, bob, address));
+  };
+  Change([&](Domain* d) { d->catch_all = bob; });
+  CHECK(right("carol@b.example") == SenderRight::kCatchAll);
+  CHECK(right("postmaster@b.example") == SenderRight::kOwn);
+  Change([](Domain* d) { d->kind = DomainKind::kLocalThenRelay; });
+  CHECK(right("carol@b.example") == SenderRight::kNone);
+  CHECK(right("postmaster@b.example") == SenderRight::kNone);
+  CHECK(right("bob@b.example") == SenderRight::kOwn);
+  Change([](Domain* d) { d->listed_only = true; });
+  CHECK(right("carol@b.example") == SenderRight::kCatchAll);
+  Change([&](Domain* d) { d->postmaster = bob; });
+  CHECK(right("postmaster@b.example") == SenderRight::kOwn);
 }
 
 TEST_CASE_METHOD(RecipientsFixture, "In a migration those who are here are delivered here",

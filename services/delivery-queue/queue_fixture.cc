@@ -186,9 +186,14 @@ std::unique_ptr<Server> QueueFixture::StartWith(const std::string& outbound,
   return started;
 }
 
-void QueueFixture::Start(uint16_t port, const std::string& more) {
-  outbound_ = "mode: direct, port: " + std::to_string(port);
+void QueueFixture::Start(uint16_t port, const std::string& more, const std::string& outbound) {
+  outbound_ = "mode: direct, port: " + std::to_string(port) + outbound;
   server = StartWith(outbound_, more);
+}
+
+void QueueFixture::StartSmarthost(uint16_t port) {
+  outbound_ = "mode: smarthost, smarthost: \"127.0.0.1:" + std::to_string(port) + "\"";
+  server = StartWith(outbound_, "");
 }
 
 void QueueFixture::StartCapture(const std::string& more) {

@@ -70,8 +70,9 @@ class QueueFixture {
   ~QueueFixture();
 
   // Starts the daemon: mail for other domains goes to `port` of each host, mail for y.example to
-  // the internal server. `more` is YAML at the top level.
-  void Start(uint16_t port, const std::string& more = "");
+  // the internal server. `more` is YAML at the top level, `outbound` ends that section.
+  void Start(uint16_t port, const std::string& more = "", const std::string& outbound = "");
+  void StartSmarthost(uint16_t port);
   void StartCapture(const std::string& more = "");
   // A second replica of the daemon.
   std::unique_ptr<Server> StartAnother(const std::string& more = "");

@@ -119,16 +119,13 @@ base::Task<RouteAnswer> Router::FindNow(std::string domain, bool sent_on, absl::
     co_return Refuse(451, "4.3.0", "Our directory can not be asked now");
   }
   *valid = kOwnValid;
-  const Settings& settings = *parts_.settings;
-  const bool here = own->kind == store::DomainKind::kLocal ||
-                    (own->kind == store::DomainKind::kLocalThenRelay && !sent_on);
-  if (own->ours && !here) {
+  if (own->ours && sent_on && own->kind != store::DomainKind::kLocal) {
     RouteAnswer answer = co_await SendOn(std::move(domain), own->next_hop, valid);
     *valid = std::min(*valid, kOwnValid);
     co_return answer;
   }
   if (own->ours) {
-    RouteAnswer inside = co_await ToTarget(RouteKind::kInternal, settings.internal, valid);
+    RouteAnswer inside = co_await ToTarget(RouteKind::kInternal, parts_.settings->internal, valid);
     *valid = std::min(*valid, kOwnValid);
     co_return inside;
   }
@@ -229,9 +226,14 @@ base::Task<RouteAnswer> Router::Direct(std::string domain, absl::Duration* valid
 }
 
 // RFC 5321 §5.1: one that is named in the MX records sends to hosts that are preferred to itself,
-// and to no others, or two backups would send to one another for ever.
+// and to no others, or two backups would send to one another for ever. One that does not know its
+// name there would send to itself as soon as the others are down.
 base::Task<RouteAnswer> Router::BeforeUs(std::string domain, absl::Duration* valid) {
   const uint16_t port = parts_.settings->outbound_port;
+  // What it would do with the MX records is its own business.
+  if (parts_.settings->outbound == OutboundMode::kSmarthost) {
+    co_return Refuse(451, "4.3.5", "Behind a smarthost the domain needs a next hop");
+  }
   absl::StatusOr<PolicyAnswer> policy = co_await AskPolicy(std::move(domain), port, false, valid);
   if (!policy.ok()) co_return NoPolicy(policy.status());
   const std::vector<std::string>& own = parts_.settings->own_mx_hosts;
@@ -245,6 +247,9 @@ base::Task<RouteAnswer> Router::BeforeUs(std::string domain, absl::Duration* val
     if (hosts.empty()) {
       co_return Refuse(451, "4.3.5", "No host of the domain is preferred to ourselves");
     }
+  } else if (!parts_.settings->knows_own_mx_hosts && policy->outcome == PolicyOutcome::kOk) {
+    co_return Refuse(451, "4.3.5",
+                     "Which hosts of the domain are our own is not configured (own_mx_hosts)");
   }
   co_return FromPolicy(*std::move(policy), RouteKind::kRelay, port);
 }

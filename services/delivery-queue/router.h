@@ -1,7 +1,7 @@
 #pragma once
 
-// Router: from a recipient's domain to its route: our own domains to smtp-ingress, those whose mail
-// goes on to their other server, all others as `outbound` says. Answers are remembered: whose a
+// Router: from a recipient's domain to its route: our own domains to smtp-ingress, what it has sent
+// on to the domain's other server, all others as `outbound` says. Answers are remembered: whose a
 // domain is for two seconds, hosts for as long as tls-policy says.
 //
 // One thread (the worker's). Who asks for a domain that is being looked up waits for that answer.
@@ -37,8 +37,8 @@ class Router {
   explicit Router(const Parts& parts) : parts_(parts) {}
 
   // `domain` in A-label form, or an address literal. `sent_on`: smtp-ingress has said already that
-  // the recipient is not here. Of a domain that is partly here, all other mail goes to
-  // smtp-ingress, which knows.
+  // the message goes on. All other mail of our domains goes there: it knows who is here, what is
+  // refused, and which addresses are rewritten senders (SRS).
   base::Task<RouteAnswer> Find(std::string domain, bool sent_on);
 
  private:

@@ -40,6 +40,7 @@ absl::Status SetOutbound(const Config& config, Settings* settings) {
     if (!name) return base::InvalidArgument("outbound.own_mx_hosts: '" + host + "' is no host");
     settings->own_mx_hosts.push_back(*name);
   }
+  settings->knows_own_mx_hosts = outbound.own_mx_hosts_size() > 0;
   if (outbound.mode() == Outbound::MODE_CAPTURE) {
     settings->outbound = OutboundMode::kCapture;
     if (!settings->capture_folder.empty()) return absl::OkStatus();

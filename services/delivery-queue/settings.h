@@ -37,6 +37,7 @@ struct Settings {
   std::optional<base::IpAddress> source_ipv6{};
   Target internal{};
   std::vector<std::string> own_mx_hosts;  // `hostname` among them; as MX records have them
+  bool knows_own_mx_hosts = false;        // they were configured
 
   RetryPolicy retry;
   absl::Duration give_up = absl::Hours(120);

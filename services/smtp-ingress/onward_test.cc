@@ -225,7 +225,8 @@ TEST_CASE_METHOD(OnwardFixture, "The next hop is asked whether it has the addres
   IngressFixture there;
   MustOk(store::AddDomain(*there.connection, "r.example", absl::Now()));
   there.AddAccount("bob@r.example");
-  there.Start();
+  // RFC 3207 §4: 530 to MAIL, outside of TLS.
+  there.Start(GENERATE("", "require_tls: true\n"));
   MustOk(store::AddDomain(*connection, "r.example", absl::Now()));
   store::Domain domain = Must(store::GetDomain(*connection, "r.example"));
   domain.kind = store::DomainKind::kRelay;
@@ -236,12 +237,13 @@ TEST_CASE_METHOD(OnwardFixture, "The next hop is asked whether it has the addres
   SmtpClient client = Connect();
   client.Reply();
   client.Say("EHLO c");
-  client.Say("MAIL FROM:<s@x.example>");
+  client.Say("MAIL FROM:<s@x.example> SMTPUTF8");
   auto answer = [&](const std::string& to) {
     return client.Say("RCPT TO:<" + to + ">").substr(0, 9);
   };
   CHECK(answer("bob@r.example") == "250 2.1.5");
   CHECK(answer("nobody@r.example") == "550 5.1.1");
+  CHECK(answer("nobod\xc3\xbd@r.example") == "550 5.1.1");
   there.server->Drain(absl::ZeroDuration());
   CHECK(answer("bob@r.example") == "250 2.1.5");
   CHECK(answer("nobody@r.example") == "550 5.1.1");

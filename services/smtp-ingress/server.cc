@@ -81,7 +81,7 @@ absl::Status Server::Start() {
   services_.verifier = verifier_.get();
   services_.sender = sender_.get();
   services_.notifier = notifier_.get();
-  services_.resolver = resolver_.get();
+  if (config_.has_dns()) services_.resolver = resolver_.get();
   services_.callout = callout_.get();
   services_.evaluations = evaluations_.get();
   services_.report_addresses = &report_addresses_;
@@ -110,7 +110,7 @@ absl::Status Server::OpenPeers() {
   GODWIT_ASSIGN_OR_RETURN(evaluations_,
                           EvaluationSender::Create(std::move(evaluations), &metrics_));
   if (config_.has_delivery_queue()) GODWIT_RETURN_IF_ERROR(OpenSender());
-  if (config_.has_dns()) GODWIT_RETURN_IF_ERROR(OpenResolver());
+  GODWIT_RETURN_IF_ERROR(OpenResolver());
   CalloutOptions callout;
   callout.hostname = config_.hostname();
   callout_ = std::make_unique<Callout>(std::move(callout), context_->clock, resolver_.get());
@@ -151,18 +151,21 @@ absl::Status Server::StartLimits() {
   return absl::OkStatus();
 }
 
+// Next hops may be names, whether the domains of senders are looked up or not.
 absl::Status Server::OpenResolver() {
   dns::CaresOptions options;
-  for (const std::string& text : config_.dns().servers()) {
-    GODWIT_ASSIGN_OR_RETURN(dns::Server server, dns::ParseServer(text));
-    options.servers.push_back(server);
+  dns::CacheOptions cache;
+  if (config_.has_dns()) {
+    for (const std::string& text : config_.dns().servers()) {
+      GODWIT_ASSIGN_OR_RETURN(dns::Server server, dns::ParseServer(text));
+      options.servers.push_back(server);
+    }
+    options.timeout = runtime::ToDuration(config_.dns().timeout());
+    options.attempts = static_cast<int>(config_.dns().attempts());
+    cache.max_entries = config_.dns().cache_entries();
   }
-  options.timeout = runtime::ToDuration(config_.dns().timeout());
-  options.attempts = static_cast<int>(config_.dns().attempts());
   GODWIT_ASSIGN_OR_RETURN(network_, dns::CaresResolver::Create(std::move(options)));
-  resolver_ =
-      std::make_unique<dns::Cache>(network_.get(), context_->clock,
-                                   dns::CacheOptions{.max_entries = config_.dns().cache_entries()});
+  resolver_ = std::make_unique<dns::Cache>(network_.get(), context_->clock, cache);
   return absl::OkStatus();
 }
 

@@ -19,9 +19,10 @@ namespace {
 using smtp::MakeReply;
 using smtp::ReplyKind;
 
+// Also what we forward to another domain of ours: it was judged when it came, and SPF is gone
+// since.
 bool IsOwnMessage(const std::optional<smtp::Origin>& origin) {
-  return origin &&
-         (origin->kind == smtp::OriginKind::kDsn || origin->kind == smtp::OriginKind::kReport);
+  return origin && origin->kind != smtp::OriginKind::kSubmission;
 }
 
 // Nothing that is left is NEVER: a NOTIFY that is missing would ask for failures (RFC 3461 §4.1).
@@ -138,7 +139,7 @@ base::Task<smtp::Reply> Transaction::AddRecipient(smtp::CheckRcpt rcpt) {
   smtp::Reply reply;
   if (found.ok() && found->recipient.kind == store::RecipientKind::kRelay &&
       found->srs == Found::Srs::kNo && !found->recipient.callout.empty()) {
-    reply = co_await AskNextHop(&*found, address);
+    reply = co_await AskNextHop(&*found, question.recipient);
   }
   if (!found.ok()) {
     reply = Failure("lookup", found.status());
@@ -153,8 +154,12 @@ base::Task<smtp::Reply> Transaction::AddRecipient(smtp::CheckRcpt rcpt) {
 
 // What is known now is part of what was found; a reply when nothing is.
 base::Task<smtp::Reply> Transaction::AskNextHop(Found* found, smtp::Address address) {
-  const Known known =
-      co_await services_->callout->Ask(found->recipient.callout, std::move(address));
+  const Known known = co_await services_->callout->Ask(found->recipient.callout, std::move(address),
+                                                       mail_.reverse_path.is_null());
+  if (known == Known::kNoUtf8) {
+    // RFC 6531 §3.5.
+    co_return smtp::Reply{553, "5.6.7", {"The address needs SMTPUTF8, and its server has it not"}};
+  }
   if (known == Known::kNo) found->recipient.kind = store::RecipientKind::kUnknownUser;
   if (known != Known::kNotNow) co_return smtp::Reply{};
   // RFC 3463 §3.2: X.1.1 bad destination mailbox address: not known to be good, for now.

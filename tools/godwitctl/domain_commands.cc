@@ -123,9 +123,11 @@ absl::StatusOr<Report> Set(db::Connection& connection, const Invocation& in) {
 std::vector<Flag> SetFlags() {
   return {
       {"kind", "KIND",
-       "local: delivered here; relay: goes on to another server; local-then-relay: what no address "
-       "here takes goes on"},
-      {"next-hop", "HOST:PORT", "where it goes on to; mx: by MX records, without ourselves"},
+       "local: delivered here; relay: all of it goes on to another server, whoever has an account "
+       "here; local-then-relay: what no address here takes goes on"},
+      {"next-hop", "HOST:PORT",
+       "where it goes on to; mx: to the hosts before ourselves in the MX records (delivery-queue's "
+       "own_mx_hosts)"},
       {"relayed", "WHICH",
        "all; listed: only addresses of address add-relayed go on; callout: the next hop is asked"},
       {"separators", "CHARACTERS", "each of them ends the user in user+tag; none: no tags"},
