@@ -48,6 +48,24 @@ TEST_CASE_METHOD(QueueFixture, "Mail for our own domain goes to smtp-ingress wit
   CHECK(WaitForMessages(0));
 }
 
+// It was thought to need neither: the message stays in the house. It may go on from there.
+TEST_CASE_METHOD(QueueFixture, "smtp-ingress hears what the sender wants (RFC 8689, RFC 3461)",
+                 "[delivery-queue][integration]") {
+  StartCapture();
+  Must(Enqueue({.to = {"bob@y.example"},
+                .notify = pb::NOTIFY_SUCCESS | pb::NOTIFY_DELAY,
+                .requiretls = true,
+                .envid = "one"}));
+  REQUIRE(internal->WaitFor(1));
+  const TakenMessage taken = internal->messages().at(0);
+  CHECK(taken.mail.requiretls);
+  CHECK(taken.mail.envid == "one");
+  CHECK(taken.rcpt.at(0).notify.success);
+  CHECK(taken.rcpt.at(0).notify.delay);
+  CHECK(WaitForMessages(0));
+  CHECK(internal->messages().size() == 1);  // it tells, not we
+}
+
 TEST_CASE_METHOD(QueueFixture, "Captured mail lies in numbered files that are never reused",
                  "[delivery-queue][integration]") {
   StartCapture();

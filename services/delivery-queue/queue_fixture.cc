@@ -121,6 +121,8 @@ QueueFixture::QueueFixture()
       .tls = ServerTls("smtp-ingress", true), .implicit_tls = true, .extensions = [] {
         smtp::ExtensionSet set = smtp::ServerOptions().extensions;
         set.Add(smtp::Extension::kOrigin);
+        set.Add(smtp::Extension::kRequireTls);
+        set.Add(smtp::Extension::kDsn);
         return set;
       }()});
 }

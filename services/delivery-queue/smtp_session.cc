@@ -341,8 +341,8 @@ smtp::ClientMessage SmtpSession::MessageOf(const Job& job, std::string_view head
   if (envelope.ret == "HDRS") parameters.ret = smtp::DsnReturn::kHeaders;
   if (!envelope.envid.empty()) parameters.envid = envelope.envid;
   if (kind_ == RouteKind::kInternal) parameters.origin = OriginOf(envelope);
-  // To our own ingress it needs no promise: the message stays in the house.
-  message.require_tls = envelope.requiretls && kind_ != RouteKind::kInternal;
+  // RFC 8689 §4.2.1: our own ingress has to know, too: it may send the message on.
+  message.require_tls = envelope.requiretls;
   return message;
 }
 

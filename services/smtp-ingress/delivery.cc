@@ -8,8 +8,12 @@
 namespace godwit::smtp_ingress {
 
 MessageDelivery::MessageDelivery(Services* services, store::AccountId owner, smtp::BodyType body,
-                                 bool whole)
-    : services_(services), owner_(owner), whole_(whole), memory_(services->memory) {
+                                 std::optional<int64_t> whole_for)
+    : services_(services),
+      owner_(owner),
+      whole_(whole_for.has_value()),
+      memory_(whole_ ? &services->whole_memory->budget : services->memory,
+              whole_ ? &services->whole_memory->by_client : nullptr, whole_for.value_or(0)) {
   if (body == smtp::BodyType::kBinaryMime) lines_.emplace(services->settings.smtp.data.line);
 }
 

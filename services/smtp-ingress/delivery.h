@@ -5,9 +5,10 @@
 // BODY=BINARYMIME is stored as lines (libs/ingest/line_form.h), which every IMAP client can read.
 //
 // What it takes stays in memory up to about 600 KiB and the header's size, whatever the size of the
-// message, or as a whole when it also goes on to other servers; it is counted in Services::memory.
-// One reactor's thread.
+// message, and is counted in Services::memory; of one that also goes on to other servers all of it,
+// counted in Services::whole_memory. One reactor's thread.
 
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -35,9 +36,10 @@ struct Copy {
 class MessageDelivery {
  public:
   // `owner` is the account that a staged body is written under: one of the recipients. kNone: there
-  // is none, and Commit() is not called. `whole`: nothing is staged before Commit(), all of
-  // message().body() is there.
-  MessageDelivery(Services* services, store::AccountId owner, smtp::BodyType body, bool whole);
+  // is none, and Commit() is not called. `whole_for`: nothing is staged before Commit(), all of
+  // message().body() is there, counted for this client (WholeMemory::by_client).
+  MessageDelivery(Services* services, store::AccountId owner, smtp::BodyType body,
+                  std::optional<int64_t> whole_for);
   MessageDelivery(const MessageDelivery&) = delete;
   MessageDelivery& operator=(const MessageDelivery&) = delete;
 
@@ -49,6 +51,10 @@ class MessageDelivery {
   // After End: why the message is bad, when it is.
   std::optional<smtp::Reply> refused() const;
   const ingest::IncomingMessage& message() const { return message_; }
+
+  // All messages together, or those of this client, have no room for a new one, or take too much.
+  bool NearlyFull() const { return memory_.NearlyFull(); }
+  bool Over() const { return memory_.Over(); }
 
   // After End. `header` is what is stored. OK: every copy is durable. Errors: those of
   // store::Deliverer; with Unknown it may have been delivered.

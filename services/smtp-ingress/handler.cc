@@ -43,9 +43,10 @@ smtp::ServerOptions OptionsFor(const Settings& settings, ListenerKind kind) {
     options.extensions.Add(smtp::Extension::kOrigin);
   } else {
     options.no_mail = settings.no_mail;
-    // delivery-queue tells of what it hands to us by itself.
-    if (settings.dsn) options.extensions.Add(smtp::Extension::kDsn);
   }
+  // On the internal listener, too: who puts a message into a mailbox, or sends it on to others,
+  // knows what to tell of it.
+  if (settings.dsn) options.extensions.Add(smtp::Extension::kDsn);
   return options;
 }
 

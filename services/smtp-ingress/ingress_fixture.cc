@@ -173,7 +173,7 @@ void IngressFixture::StartVerifier() {
   verifier_port_ = verifier_server_->port();
 }
 
-std::string IngressFixture::StartQueue() {
+std::string IngressFixture::StartQueue(const std::string& more) {
   const std::string service = "/godwit.delivery_queue.v1.DeliveryQueue/";
   rpc::Callers callers = {{service + "Enqueue", {"smtp-ingress"}}};
   for (const char* other : {"List", "Show", "Retry", "Hold", "Release", "Fail", "Drop"}) {
@@ -182,7 +182,7 @@ std::string IngressFixture::StartQueue() {
   queue_server_ = testing::StartRpcPeer(authority, authority.Issue({.names = {"delivery-queue"}}),
                                         std::move(callers), &queue);
   return "delivery_queue: {target: \"127.0.0.1:" + std::to_string(queue_server_->port()) +
-         "\", deadline: 2s}\n";
+         "\", deadline: 2s" + (more.empty() ? "" : ", " + more) + "}\n";
 }
 
 std::string IngressFixture::BaseConfig() const {
@@ -208,7 +208,7 @@ std::string IngressFixture::BaseConfig() const {
          std::to_string(verifier_port_) + "\", deadline: " + verify_deadline + "}\n";
 }
 
-void IngressFixture::Start(const std::string& more_config) {
+absl::Status IngressFixture::TryStart(const std::string& more_config) {
   Config config;
   const std::string text = BaseConfig() + more_config;
   const auto errors = runtime::LoadYaml(
@@ -216,7 +216,7 @@ void IngressFixture::Start(const std::string& more_config) {
   for (const auto& error : errors) FAIL(error.ToString());
   context.name = "smtp-ingress";
   server = std::make_unique<Server>(config, &context);
-  MustOk(server->Start());
+  return server->Start();
 }
 
 std::shared_ptr<net::TlsContext> IngressFixture::ClientTls(const std::string& name) {

@@ -114,11 +114,12 @@ class IngressFixture {
   ~IngressFixture();
 
   // Starts the daemon with lines added to its configuration (YAML, at the top level).
-  void Start(const std::string& more_config = "");
+  void Start(const std::string& more_config = "") { MustOk(TryStart(more_config)); }
+  absl::Status TryStart(const std::string& more_config);
   void StopVerifier() { verifier_server_.reset(); }
   void StartVerifier();
-  // Its address, for the configuration: "delivery_queue: {target: ...}\n".
-  std::string StartQueue();
+  // Its address, for the configuration: "delivery_queue: {target: ...}\n"; `more` is in it, too.
+  std::string StartQueue(const std::string& more = "");
 
   SmtpClient Connect() { return SmtpClient(server->endpoints().at(0)); }
   net::Endpoint internal_endpoint() const { return server->endpoints().back(); }

@@ -45,13 +45,17 @@ absl::StatusOr<std::string> ForwardSender(db::Connection& connection, const Ques
   if (sender.is_null()) return std::string();
   const std::optional<std::string> domain = idna::ToAscii(sender.domain);
   if (!domain) return sender.ToString();
-  // Our own servers may send for our own domains: SPF holds as it is.
-  GODWIT_ASSIGN_OR_RETURN(const auto route, store::FindDomainRoute(connection, *domain));
-  if (route.ours && route.kind == store::DomainKind::kLocal) return sender.ToString();
+  if (question.own_user) {
+    // Our own servers may send for our own domains: SPF holds as it is.
+    GODWIT_ASSIGN_OR_RETURN(const auto route, store::FindDomainRoute(connection, *domain));
+    if (route.ours && route.kind == store::DomainKind::kLocal) return sender.ToString();
+  }
   GODWIT_ASSIGN_OR_RETURN(const srs::Rewriter rewriter, LoadRewriter(connection));
   const auto local_part = rewriter.Rewrite({sender.local_part, *domain}, question.now);
   if (!local_part) return sender.ToString();
-  return smtp::Address{*local_part, question.recipient.domain}.ToString();
+  // Quotes may make it longer than anybody takes.
+  const std::string address = smtp::Address{*local_part, question.recipient.domain}.ToString();
+  return smtp::ParseMailbox(address, smtp::kWidePath) ? address : sender.ToString();
 }
 
 }  // namespace

@@ -18,6 +18,8 @@ struct Question {
   smtp::Address recipient;  // its domain in A-labels; "" for <postmaster>
   smtp::Address sender;
   absl::Time now;
+  // The sender is a user of ours who has authenticated, and may send for his domain.
+  bool own_user = false;
 };
 
 struct Found {
@@ -34,7 +36,8 @@ struct Found {
   smtp::Address original{};
 
   // The reverse-path of what is forwarded from here: the sender, rewritten to the recipient's
-  // domain. It stays as it is when it is null, of a local domain of ours, or can not be rewritten.
+  // domain. It stays as it is when it is null, an own user's of a local domain of ours, or can not
+  // be rewritten.
   std::string forward_sender{};
 };
 

@@ -125,6 +125,11 @@ RecipientVerdict JudgeRecipient(const store::Recipient& recipient, const smtp::A
   return JudgeAlias(recipient, sender, declared_size, policy);
 }
 
+bool IsRouted(const Found& found, const smtp::Address& address) {
+  return found.recipient.kind == store::RecipientKind::kRelay && found.srs == Found::Srs::kNo &&
+         address.local_part.find_first_of("@%!") != std::string::npos;
+}
+
 RecipientVerdict JudgeReturn(const Found& found, const smtp::Address& sender,
                              const RecipientPolicy& policy) {
   if (found.srs == Found::Srs::kForged) return Refuse(MakeReply(ReplyKind::kUnknownUser));

@@ -42,6 +42,11 @@ struct RecipientVerdict {
 RecipientVerdict JudgeRecipient(const store::Recipient& recipient, const smtp::Address& sender,
                                 uint64_t declared_size, const RecipientPolicy& policy);
 
+// Whether the local part of an address whose mail goes on names somebody elsewhere
+// ("user%host@...", "host!user@..."): a next hop that trusts us may send it there, and we would be
+// an open relay.
+bool IsRouted(const Found& found, const smtp::Address& address);
+
 // The recipient is an address that SRS made, or looks like one (Found::srs is not kNo). It is there
 // for notices, which have the null sender (RFC 3464 §2), and for nothing else.
 RecipientVerdict JudgeReturn(const Found& found, const smtp::Address& sender,

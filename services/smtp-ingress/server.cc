@@ -1,5 +1,6 @@
 #include "services/smtp-ingress/server.h"
 
+#include <algorithm>
 #include <functional>
 #include <thread>
 #include <utility>
@@ -72,6 +73,7 @@ absl::Status Server::Start() {
   GODWIT_RETURN_IF_ERROR(OpenPeers());
   memory_ = std::make_unique<smtpd::MemoryBudget>(static_cast<int64_t>(config_.limits().memory()),
                                                   &metrics_.memory_bytes);
+  GODWIT_RETURN_IF_ERROR(DivideWholeMemory());
 
   services_.settings = MakeSettings(config_);
   services_.clock = context_->clock;
@@ -88,6 +90,7 @@ absl::Status Server::Start() {
   GODWIT_RETURN_IF_ERROR(reactors_->at(0)->RunUntilDone(report_addresses_.Refresh(pool_.get())));
   services_.hints = hints_.get();
   services_.memory = memory_.get();
+  services_.whole_memory = whole_memory_.get();
   services_.metrics = &metrics_;
   GODWIT_RETURN_IF_ERROR(StartLimits());
   GODWIT_RETURN_IF_ERROR(OpenListeners());
@@ -119,6 +122,20 @@ absl::Status Server::OpenPeers() {
   hints.sent = metrics_.hints_sent;
   hints.dropped = metrics_.hints_dropped;
   hints_ = std::make_unique<hint::HintSender>(std::move(hints), reactors_->at(0));
+  return absl::OkStatus();
+}
+
+absl::Status Server::DivideWholeMemory() {
+  if (!config_.has_delivery_queue()) return absl::OkStatus();
+  // A string doubles as it grows; then there is the header.
+  const auto one = static_cast<int64_t>(2 * config_.limits().message_size() + (4 << 20));
+  const auto all = static_cast<int64_t>(config_.delivery_queue().memory());
+  if (all < one) {
+    return base::InvalidArgument("delivery_queue.memory: no room for limits.message_size");
+  }
+  for (auto* memory : {&whole_memory_, &internal_whole_memory_}) {
+    *memory = std::make_unique<WholeMemory>(all, std::max(all / 4, one), &metrics_.memory_bytes);
+  }
   return absl::OkStatus();
 }
 
@@ -220,6 +237,7 @@ absl::Status Server::OpenInternal() {
       static_cast<int64_t>(config_.internal().memory()), &metrics_.memory_bytes);
   internal_services_ = services_;
   internal_services_.memory = internal_memory_.get();
+  internal_services_.whole_memory = internal_whole_memory_.get();
   smtpd::FrontOptions options = MakeFrontOptions();
   options.max_sessions = config_.internal().sessions();
   internal_front_ = std::make_unique<smtpd::Front>(reactors_.get(), std::move(options));

@@ -43,6 +43,7 @@ class Server : public runtime::Service {
  private:
   absl::Status OpenPeers();
   absl::Status OpenSender();
+  absl::Status DivideWholeMemory();
   absl::Status StartLimits();
   absl::Status OpenListeners();
   absl::Status OpenInternal();
@@ -63,6 +64,8 @@ class Server : public runtime::Service {
   std::unique_ptr<certificates::Keeper> keeper_;
   std::unique_ptr<smtpd::MemoryBudget> memory_;
   std::unique_ptr<smtpd::MemoryBudget> internal_memory_;
+  std::unique_ptr<WholeMemory> whole_memory_;
+  std::unique_ptr<WholeMemory> internal_whole_memory_;
   std::unique_ptr<limit::ClientLimits> clients_;
   std::unique_ptr<limit::Exchange> exchange_;
   std::unique_ptr<SessionLog> session_log_;

@@ -35,13 +35,22 @@ struct Settings {
   std::string authserv_id;
   smtp::ServerOptions smtp;
   bool no_mail = false;
-  bool dsn = false;  // offered to other servers
+  bool dsn = false;  // offered
   bool verify = true;
   std::vector<std::string> internal_clients;
   size_t max_received_fields = 100;
   absl::Duration data_total = absl::Minutes(30);
   DecisionPolicy decision;
   RecipientPolicy recipient;
+};
+
+// Of messages that go on, and are held as a whole: a few that come slowly would else take the room
+// of all others.
+struct WholeMemory {
+  WholeMemory(int64_t all, int64_t one_client, obs::Gauge* gauge)
+      : budget(all, gauge), by_client(one_client) {}
+  smtpd::MemoryBudget budget;
+  smtpd::MemoryByOwner by_client;
 };
 
 struct Services {
@@ -59,6 +68,7 @@ struct Services {
   const ReportAddresses* report_addresses = nullptr;
   hint::HintSender* hints = nullptr;
   smtpd::MemoryBudget* memory = nullptr;  // of the messages of all connections
+  WholeMemory* whole_memory = nullptr;    // beside that
   limit::ClientLimits* clients = nullptr;
   SessionLog* session_log = nullptr;
   Metrics* metrics = nullptr;

@@ -74,6 +74,14 @@ std::string MakeCopyPrefix(const smtp::Address& reverse_path, const smtp::Addres
   return smtp::WriteReturnPath(reverse_path) + smtp::WriteDeliveredTo(recipient);
 }
 
+std::vector<std::string> DeliveredTo(std::string_view header) {
+  std::vector<std::string> addresses;
+  for (const mime::HeaderField* field : SplitAll(header).FindAll("Delivered-To")) {
+    addresses.push_back(mime::Unfold(field->value));
+  }
+  return addresses;
+}
+
 size_t CountReceived(std::string_view header) {
   return SplitAll(header).FindAll("Received").size();
 }

@@ -11,6 +11,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "libs/smtp/origin.h"
 #include "libs/smtp/path.h"
@@ -23,7 +24,7 @@ struct HeaderFacts {
   // Values of the fields, folded; "" leaves the field out.
   std::string authentication_results;
   std::string received_spf;
-  // Why the message is where it is (decision.h).
+  // Why the message is where it is (decision.h); "" leaves the field out.
   std::string reason;
   // What became of a report in it (X-Godwit-Report); "" for mail to other addresses.
   std::string report;
@@ -39,6 +40,9 @@ std::string MakeStoredHeader(std::string_view header, const HeaderFacts& facts);
 
 // What stands in front of one recipient's copy.
 std::string MakeCopyPrefix(const smtp::Address& reverse_path, const smtp::Address& recipient);
+
+// The addresses of the Delivered-To fields of a header (RFC 9228), as they stand there.
+std::vector<std::string> DeliveredTo(std::string_view header);
 
 // Received fields of a header (RFC 5321 §6.3: a loop is seen by their number).
 size_t CountReceived(std::string_view header);

@@ -5,12 +5,14 @@
 #include <set>
 #include <utility>
 
+#include "absl/hash/hash.h"
 #include "libs/base/status.h"
 #include "libs/idna/domain.h"
 #include "libs/obs/log.h"
 #include "libs/outgoing/envelope.h"
 #include "libs/store/delivery.h"
 #include "libs/store/directory.h"
+#include "services/smtp-ingress/forwarding.h"
 #include "services/smtp-ingress/sender_domain.h"
 
 namespace godwit::smtp_ingress {
@@ -23,6 +25,14 @@ using smtp::ReplyKind;
 // since.
 bool IsOwnMessage(const std::optional<smtp::Origin>& origin) {
   return origin && origin->kind != smtp::OriginKind::kSubmission;
+}
+
+// More in one transaction go to the queue one after the other, while the client waits.
+constexpr size_t kMaxGroups = 100;
+
+smtp::Address AliasAddress(const std::string& alias) {
+  const size_t at = alias.rfind('@');
+  return {alias.substr(0, at), alias.substr(at + 1)};
 }
 
 // Nothing that is left is NEVER: a NOTIFY that is missing would ask for failures (RFC 3461 §4.1).
@@ -127,7 +137,7 @@ base::Task<smtp::Reply> Transaction::AddRecipient(smtp::CheckRcpt rcpt) {
   if (OneRecipientOnly()) {
     co_return RefuseRecipient(address, MakeReply(ReplyKind::kTooManyRecipients));
   }
-  Question question{address, mail_.reverse_path, services_->clock->Now()};
+  Question question{address, mail_.reverse_path, services_->clock->Now(), OfOwnUser()};
   if (!address.domain.empty()) {
     // A domain that has no A-label form can't be ours, nor can an address literal.
     std::optional<std::string> ascii = idna::ToAscii(address.domain);
@@ -137,8 +147,10 @@ base::Task<smtp::Reply> Transaction::AddRecipient(smtp::CheckRcpt rcpt) {
   auto job = [question](db::Connection& connection) { return FindRecipient(connection, question); };
   absl::StatusOr<Found> found = co_await services_->pool->Run(std::move(job));
   smtp::Reply reply;
-  if (found.ok() && found->recipient.kind == store::RecipientKind::kRelay &&
-      found->srs == Found::Srs::kNo && !found->recipient.callout.empty()) {
+  if (found.ok() && IsRouted(*found, address)) {
+    reply = MakeReply(ReplyKind::kRelayDenied);
+  } else if (found.ok() && found->recipient.kind == store::RecipientKind::kRelay &&
+             found->srs == Found::Srs::kNo && !found->recipient.callout.empty()) {
     reply = co_await AskNextHop(&*found, question.recipient);
   }
   if (!found.ok()) {
@@ -191,7 +203,8 @@ smtp::Reply Transaction::TakeRecipient(const Found& found, const smtp::CheckRcpt
   // All or nothing of a recipient. RFC 5321 §4.5.3.1.10: the client sends these in a transaction of
   // their own.
   const size_t onward = verdict.external.size() + verdict.relay;
-  const bool room = copies_.size() + onward_.size() + onward <= store::kMaxTargets;
+  const bool room = copies_.size() + onward_.size() + onward <= store::kMaxTargets &&
+                    (onward == 0 || onward_.groups() < kMaxGroups);
   if (!room || !AddCopies(verdict.accounts, address)) {
     return MakeReply(ReplyKind::kTooManyRecipients);
   }
@@ -215,9 +228,15 @@ void Transaction::AddOnward(const Found& found, const RecipientVerdict& verdict,
   const bool several = verdict.accounts.size() + verdict.external.size() > 1;
   if (several) parameters.notify = WithoutSuccess(parameters.notify);
   const bool back = found.srs == Found::Srs::kReturn;
+  Onward::Way way = {
+      outgoing::Origin::kForward, "", domain, {rcpt.forward_path.local_part, domain}};
+  if (!back) {
+    way.reverse_path = found.forward_sender;
+    // As the directory has it, whatever tag the message was sent to.
+    way.by = AliasAddress(found.recipient.alias);
+  }
   for (const smtp::Address& address : verdict.external) {
-    onward_.Add({outgoing::Origin::kForward, back ? "" : found.forward_sender, domain},
-                outgoing::MakeRecipient(address, parameters));
+    onward_.Add(way, outgoing::MakeRecipient(address, parameters));
     ways_.push_back(back ? "return" : "forward");
   }
 }
@@ -283,8 +302,26 @@ bool Transaction::AddCopies(const std::vector<store::AccountId>& accounts,
   return false;
 }
 
+bool Transaction::OfOwnUser() const {
+  const std::optional<smtp::Origin>& origin = mail_.parameters.origin;
+  return internal_ && origin && origin->kind == smtp::OriginKind::kSubmission;
+}
+
+int64_t Transaction::WholeMemoryOwner() const {
+  const std::optional<smtp::Origin>& origin = mail_.parameters.origin;
+  if (internal_ && origin) return origin->account;
+  return static_cast<int64_t>(absl::HashOf(client_.address.CustomerNetwork()));
+}
+
+bool Transaction::Crowded() const { return services_->memory->Over() || delivery_->Over(); }
+
 base::Task<smtp::Reply> Transaction::BeginData() {
-  if (services_->memory->NearlyFull()) {
+  const store::AccountId owner =
+      copies_.empty() ? store::AccountId::kNone : copies_.front().account;
+  std::optional<int64_t> whole_for;
+  if (!onward_.empty()) whole_for = WholeMemoryOwner();
+  delivery_ = std::make_unique<MessageDelivery>(services_, owner, mail_.parameters.body, whole_for);
+  if (services_->memory->NearlyFull() || delivery_->NearlyFull()) {
     services_->metrics->limited.At({"memory"}).Add();
     smtp::Reply reply = MakeReply(ReplyKind::kInsufficientStorage);
     refusals_.NoteMessage(reply, "memory");
@@ -301,10 +338,6 @@ base::Task<smtp::Reply> Transaction::BeginData() {
   }
   envelope.report_address = report_address_;
   verify_ = services_->verifier->Begin(envelope, id_);
-  const store::AccountId owner =
-      copies_.empty() ? store::AccountId::kNone : copies_.front().account;
-  delivery_ =
-      std::make_unique<MessageDelivery>(services_, owner, mail_.parameters.body, !onward_.empty());
   (void)co_await verify_->Start();  // what went wrong is seen at its end
   co_return MakeReply(ReplyKind::kStartMailInput);
 }
@@ -319,12 +352,13 @@ void Transaction::Append(std::string_view bytes) {
   if (gave_way_ || unknown_) return;
   pending_ += bytes;
   pending_memory_.Set(pending_.capacity());
-  if (services_->memory->Over()) GiveWay();
+  if (Crowded()) GiveWay();
 }
 
 // What has gathered; it is counted until it is sent.
 base::Task<std::string> Transaction::FeedPending() {
   std::string bytes = std::exchange(pending_, {});
+  if (!onward_.empty()) content_.Feed(bytes);
   if (!bytes.empty() && store_status_.ok()) store_status_ = co_await delivery_->Feed(bytes);
   co_return bytes;
 }
@@ -334,7 +368,7 @@ base::Task<void> Transaction::Flush() {
   std::string bytes = co_await FeedPending();
   (void)co_await verify_->Send(std::move(bytes));
   pending_memory_.Set(0);
-  if (services_->memory->Over()) GiveWay();
+  if (Crowded()) GiveWay();
 }
 
 // The client is not cut: it would only begin again at once. It is told at the end of its data.
@@ -385,8 +419,10 @@ base::Task<smtp::Reply> Transaction::Finish(smtp::EndData end) {
     co_return MakeReply(ReplyKind::kSizeExceeded, "Message header too large");
   }
   if (!store_status_.ok()) co_return Failure("stage", store_status_);
-  // RFC 5321 §6.3: loops are found by counting Received fields.
-  if (CountReceived(delivery_->message().header()) > services_->settings.max_received_fields) {
+  // RFC 5321 §6.3: loops are found by counting Received fields. That is late for those that grow
+  // with each round.
+  const std::string& header = delivery_->message().header();
+  if (CountReceived(header) > services_->settings.max_received_fields || onward_.CameBack(header)) {
     co_return MakeReply(ReplyKind::kRoutingLoop);
   }
   const absl::Duration begin = services_->clock->Monotonic();
@@ -418,18 +454,42 @@ base::Task<smtp::Reply> Transaction::Finish(smtp::EndData end) {
 base::Task<smtp::Reply> Transaction::Accept(Verdict verdict, Decision decision) {
   const HeaderFacts facts = MakeHeaderFacts(verdict, decision);
   const bool junk = decision.outcome == Outcome::kJunk;
+  // A daemon of ours has its mail from users who have authenticated, or from here.
+  const bool confirmed = internal_ || verdict.sender_confirmed;
   smtp::Reply reply = MakeReply(ReplyKind::kAccepted);
-  if (!onward_.empty()) reply = co_await SendOn(facts, verdict.arc);
+  if (std::optional<smtp::Reply> refused = JudgeOnward(verdict, decision)) {
+    reason_ = "forward";
+    co_return *std::move(refused);
+  }
+  if (!onward_.empty()) {
+    HeaderFacts onward = facts;
+    if (!junk) onward.reason.clear();
+    reply = co_await SendOn(std::move(onward), verdict.arc, confirmed);
+  }
   if (reply.positive() && !copies_.empty()) reply = co_await Deliver(facts, junk);
   if (!reply.positive()) co_return reply;
   outcome_ = junk ? "junk" : "accepted";
-  co_await Notify(verdict.sender_confirmed);
+  co_await Notify(confirmed);
   co_return reply;
 }
 
+// A partial refusal would have to be a bounce to a sender whom nobody confirms, so it is all or
+// nothing.
+std::optional<smtp::Reply> Transaction::JudgeOnward(const Verdict& verdict,
+                                                    const Decision& decision) const {
+  if (!onward_.forwards()) return std::nullopt;
+  ForwardFacts facts;
+  facts.own = OfOwnUser() || verdict.evidence.own_message;
+  facts.outcome = decision.outcome;
+  facts.domains = onward_.domains();
+  // RFC 7208 §2.4: of the null sender it is the name that counts.
+  facts.domains.insert(services_->settings.hostname);
+  return JudgeForward(verdict, facts);
+}
+
 outgoing::Message Transaction::MakeOnwardMessage(HeaderFacts facts) const {
-  facts.reason.clear();  // for readers here, as the next one
-  facts.report.clear();
+  facts.report.clear();  // for readers here
+  facts.origin.reset();
   const smtp::MailParameters& parameters = mail_.parameters;
   outgoing::Message message;
   message.client_address = client_.address.ToString();
@@ -438,7 +498,6 @@ outgoing::Message Transaction::MakeOnwardMessage(HeaderFacts facts) const {
   message.ret = outgoing::MakeReturn(parameters.ret);
   message.envid = parameters.envid.value_or("");
   message.smtputf8 = parameters.smtputf8;
-  message.body_8bit = parameters.body != smtp::BodyType::k7Bit;
   message.requiretls = parameters.requiretls;
   return message;
 }
@@ -467,14 +526,29 @@ base::Task<absl::StatusOr<Seals>> Transaction::MakeSeals(const outgoing::Message
   co_return seals;
 }
 
-base::Task<smtp::Reply> Transaction::SendOn(HeaderFacts facts, std::string arc) {
+std::string Transaction::ContentName() {
+  ContentKey key;
+  key.Add(content_.Finish());
+  key.Add(mail_.reverse_path.ToString());
+  // Two alarms of a device that says no more are two.
+  if (!TellsMessages(delivery_->message().header())) key.Add(id_);
+  return key.Finish();
+}
+
+base::Task<smtp::Reply> Transaction::SendOn(HeaderFacts facts, std::string arc, bool confirmed) {
   const absl::Duration begin = services_->clock->Monotonic();
   outgoing::Message message = MakeOnwardMessage(facts);
+  if (!confirmed) {
+    // Nor what a victim never sent, nor its text, should come to him by way of us.
+    onward_.TellFailuresOnly();
+    message.ret = outgoing::Return::kHeaders;
+  }
   absl::StatusOr<Seals> seals =
       co_await MakeSeals(&message, facts.authentication_results, std::move(arc));
   if (!seals.ok()) co_return Failure("seal", seals.status());
-  const absl::Status sent = co_await onward_.Send(
-      services_->sender, std::move(message), *std::move(seals), delivery_->message().body(), id_);
+  const absl::Status sent =
+      co_await onward_.Send(services_->sender, std::move(message), *std::move(seals),
+                            delivery_->message().body(), ContentName(), id_);
   services_->metrics->send_on_seconds.Observe(
       absl::ToDoubleSeconds(services_->clock->Monotonic() - begin));
   if (!sent.ok()) co_return OnwardFailure(sent);

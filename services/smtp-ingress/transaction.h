@@ -4,7 +4,8 @@
 // hands the message to auth-verifier and to the store as it comes, decides, delivers.
 //
 // What goes on to other servers is in the queue before the local copies are committed, and both
-// before the 250: what fails in between may come twice, and nothing is lost.
+// before the 250: nothing is lost, and what fails in between comes again, with the same key for the
+// queue (content_key.h).
 //
 // Whatever fails of ours is 451 4.3.0 (554 5.6.0 for a message that the store can never take) with
 // nothing delivered, and the reason goes to the log.
@@ -22,6 +23,7 @@
 #include "libs/smtp/server.h"
 #include "libs/smtpd/memory.h"
 #include "libs/smtpd/transaction.h"
+#include "services/smtp-ingress/content_key.h"
 #include "services/smtp-ingress/delivery.h"
 #include "services/smtp-ingress/lookup.h"
 #include "services/smtp-ingress/onward.h"
@@ -67,9 +69,10 @@ class Transaction : public smtpd::Transaction {
   base::Task<std::string> FeedPending();
   base::Task<smtp::Reply> Finish(smtp::EndData end);
   base::Task<smtp::Reply> Accept(Verdict verdict, Decision decision);
-  // `arc`: Verdict's.
-  base::Task<smtp::Reply> SendOn(HeaderFacts facts, std::string arc);
+  // `arc`: Verdict's. `confirmed`: who the sender says he is, he is.
+  base::Task<smtp::Reply> SendOn(HeaderFacts facts, std::string arc, bool confirmed);
   outgoing::Message MakeOnwardMessage(HeaderFacts facts) const;
+  std::string ContentName();  // for Onward::Send
   base::Task<absl::StatusOr<Seals>> MakeSeals(const outgoing::Message* message, std::string results,
                                               std::string arc);
   smtp::Reply OnwardFailure(const absl::Status& status);
@@ -83,6 +86,12 @@ class Transaction : public smtpd::Transaction {
   void AddOnward(const Found& found, const RecipientVerdict& verdict, const smtp::CheckRcpt& rcpt,
                  const std::string& domain);
   bool OneRecipientOnly() const;
+  // The message is of a user of ours, who has authenticated.
+  bool OfOwnUser() const;
+  // Whose share of the memory for what goes on it takes.
+  int64_t WholeMemoryOwner() const;
+  bool Crowded() const;
+  std::optional<smtp::Reply> JudgeOnward(const Verdict& verdict, const Decision& decision) const;
   HeaderFacts MakeHeaderFacts(const Verdict& verdict, const Decision& decision) const;
   // For DMARC reports; without an evaluation when there is nothing to tell.
   JudgedMessage Judged(const Verdict& verdict, const Decision& decision) const;
@@ -105,6 +114,7 @@ class Transaction : public smtpd::Transaction {
   absl::flat_hash_set<int64_t> accounts_;  // of copies_
   Onward onward_;                          // with copies_ at most store::kMaxTargets
   std::vector<std::string_view> ways_;     // of onward_, for the metrics
+  ContentKey content_;                     // of what came, where it goes on
   std::optional<smtp::Reply> unknown_;     // what the only recipient is told after the data
   std::unique_ptr<VerifyCall> verify_;
   std::unique_ptr<MessageDelivery> delivery_;

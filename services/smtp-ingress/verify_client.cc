@@ -67,6 +67,12 @@ Verdict FromProto(const pb::VerifyResponse& response) {
   verdict.authentication_results = response.authentication_results();
   verdict.received_spf = response.received_spf();
   verdict.sender_confirmed = response.spf_mail_from().result() == pb::RESULT_PASS;
+  if (verdict.sender_confirmed) {
+    verdict.authenticated.push_back(response.spf_mail_from().domain());
+  }
+  for (const pb::DkimResult& dkim : response.dkim()) {
+    if (dkim.result() == pb::RESULT_PASS) verdict.authenticated.push_back(dkim.domain());
+  }
   if (response.iprev().result() == pb::RESULT_PASS) verdict.reverse_name = response.iprev().name();
   if (response.has_report()) {
     const pb::ReportOutcome& report = response.report();

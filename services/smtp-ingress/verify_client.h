@@ -13,6 +13,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
@@ -41,6 +42,8 @@ struct Verdict {
   std::string reverse_name;  // of the client, confirmed; "" when there is none
   // SPF says that the client may send for the reverse-path's domain.
   bool sender_confirmed = false;
+  // Domains that answer for the message: of signatures that pass, and of SPF that does.
+  std::vector<std::string> authenticated;
   // What reports tell of the message, for EvaluationSender: nobody else's business. "" for nothing.
   std::string evaluation;
   // What was found of ARC, for outgoing::SealFacts: auth-verifier's own octets.

@@ -6,7 +6,6 @@ Each has a `name`, whether it `verifies`, an `address` to send to, any number of
 """
 
 import imaplib
-import json
 import os
 import shutil
 import ssl

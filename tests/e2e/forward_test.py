@@ -57,7 +57,7 @@ class Forward(harness.SuiteCase):
         self.assertEqual(envelope["rcpt_to"], [ELSEWHERE])
         message = self.parse(text)
         self.assertIsNone(message["Return-Path"])
-        self.assertIsNone(message["Delivered-To"])
+        self.assertEqual(message["Delivered-To"], OUT)  # it forwards, and would know it again
         self.assertTrue(message["Received"])
         self.assertTrue(message["Authentication-Results"])
         # RFC 8617: sealed by the domain it came to.
