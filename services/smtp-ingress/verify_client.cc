@@ -158,7 +158,9 @@ class NoCall : public VerifyCall {
   }
   base::Task<absl::Status> Start() override { co_return absl::OkStatus(); }
   base::Task<absl::Status> Send(std::string) override { co_return absl::OkStatus(); }
-  base::Task<absl::StatusOr<Verdict>> Finish() override { co_return std::move(verdict_); }
+  base::Task<absl::StatusOr<Verdict>> Finish(std::string /*bytes*/) override {
+    co_return std::move(verdict_);
+  }
 
  private:
   Verdict verdict_;
