@@ -59,6 +59,12 @@ class RawClient {
   int fd_;
 };
 
+#if defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+#define GODWIT_SANITIZED
+#endif
+#endif
+
 int64_t StatusBytes(const std::string& name) {
   std::ifstream status("/proc/self/status");
   std::string line;
@@ -72,6 +78,13 @@ int64_t ResidentBytes() { return StatusBytes("VmRSS:"); }
 
 // The most since the last ForgetPeak(): what is held meanwhile is gone when the session is.
 int64_t PeakBytes() { return StatusBytes("VmHWM:"); }
+void CheckPeak(int64_t before, int64_t most) {
+#ifdef GODWIT_SANITIZED
+  WARN("a sanitizer keeps what was freed: " << PeakBytes() - before << " octets, " << most);
+#else
+  CHECK(PeakBytes() - before < most);
+#endif
+}
 void ForgetPeak() {
   std::ofstream clear("/proc/self/clear_refs");
   clear << "5" << std::flush;
@@ -170,7 +183,7 @@ TEST_CASE_METHOD(IngressFixture, "An endless header takes no memory and ends wit
   CHECK(Contains(said, "552 5.3.4 Message size exceeds the limit ["));
   CHECK(sent > 32 << 20);
   CHECK(absl::Now() - begin < absl::Seconds(60));
-  CHECK(PeakBytes() - before < 24 << 20);
+  CheckPeak(before, 24 << 20);
   CHECK(CountEmails() == "0");
 }
 
@@ -194,7 +207,7 @@ TEST_CASE_METHOD(IngressFixture, "An endless line is no command, and no line of 
   CHECK(Contains(data, "354 "));
   CHECK(Contains(data, "550 5.6.0 Line too long in the message ["));
   CHECK(absl::Now() - begin < absl::Seconds(60));
-  CHECK(PeakBytes() - before < 24 << 20);
+  CheckPeak(before, 24 << 20);
 }
 
 TEST_CASE_METHOD(IngressFixture, "100,000 recipients: as many as may be, and then the end",
