@@ -4,7 +4,8 @@ more memory or descriptors.
 Mail of 2 KB to 1 MB comes in, is submitted, is forwarded, is read and deleted, while attacks.py is at work in its
 share of the CPU. Every good message is taken. Of each daemon the median of the last third must not be above
 that of the middle third by more than a tenth or, where that is less, a fixed amount; so for the least number of
-descriptors (attacks come in waves; what is lost stays). The first third is for warming up.
+descriptors (attacks come in waves; what is lost stays). The first third is for warming up. Reports come, but not to
+an address for them: what unpacking takes comes and goes, and has its bound in hostile_clients_test.
 
     soak_test.py [--minutes N]        or SOAK_MINUTES in the environment; 10 when neither says
 """
@@ -61,7 +62,6 @@ class Repeated(threading.Thread):
 
 
 class Soak(hostile.HostileCase):
-    for_reports = True
     # Nobody's latency is judged here: the rest of the machine gets its due.
     shares = {"server": 1024, "others": 512, "attacker": 128}
     records = hostile.HostileCase.records + ['foreign.test. 60 IN TXT "v=spf1 -all"']
@@ -69,7 +69,6 @@ class Soak(hostile.HostileCase):
     def setUp(self):
         harness.godwitctl("alias", "add", FORWARDED, self.bob, "x@foreign.test", conninfo=self.suite.superuser())
         self.groups.bound("attacker", 0.2)
-        self.wait_for(lambda: time.sleep(1) or self.expects_reports(), 90, "that reports are expected")
         self.random = random.Random(20261122)
         self.sent = 0
 
