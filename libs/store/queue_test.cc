@@ -340,6 +340,21 @@ TEST_CASE_METHOD(QueueFixture, "The list goes by pages, oldest first",
   CHECK(ShowQueued(*connection, QueueId{1}).status().code() == absl::StatusCode::kNotFound);
 }
 
+// Every replica of the version before died of it.
+TEST_CASE_METHOD(QueueFixture, "A row of a newer version's origin can be read",
+                 "[store][queue][integration]") {
+  const NewQueueMessage message = Message("newer-origin");
+  Enqueue(message);
+  MustOk(
+      database.Connect()
+          ->ExecuteScript("ALTER TABLE queue_messages DROP CONSTRAINT queue_messages_origin_check;"
+                          "UPDATE queue_messages SET origin = 'carrier-pigeon'")
+          .status());
+  const auto page = Must(ListQueued(*connection, {}, {}, 10));
+  REQUIRE(page.size() == 1);
+  CHECK(page[0].envelope.origin == QueueOrigin::kForward);
+}
+
 TEST_CASE_METHOD(QueueFixture, "After a restore the queue is held for review",
                  "[store][queue][integration]") {
   NewQueueMessage message = Message("restored");

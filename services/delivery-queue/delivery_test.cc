@@ -333,6 +333,8 @@ TEST_CASE_METHOD(QueueFixture, "What may not be enqueued is refused",
   CHECK(Enqueue({.from = "a@elsewhere.example"}).status().code() == Code::kPermissionDenied);
   CHECK(Enqueue({.to = {"not an address"}}).status().code() == Code::kInvalidArgument);
   CHECK(Enqueue({.to = {}}).status().code() == Code::kInvalidArgument);
+  // A newer caller comes again, and may meet a newer replica.
+  CHECK(Enqueue({.origin = static_cast<pb::Origin>(1000)}).status().code() == Code::kUnavailable);
   CHECK(Enqueue({.key = "short"}).status().code() == Code::kInvalidArgument);
   CHECK(Enqueue({.header = "no end"}).status().code() == Code::kInvalidArgument);
   // A forward keeps its sender, who is anybody's.

@@ -65,7 +65,9 @@ std::string FromProto(pb::Ret ret) {
 absl::StatusOr<Submission> FromProto(const pb::Submission& in, std::string caller,
                                      std::string trace) {
   const auto origin = FromProto(in.origin());
-  if (!origin) return base::InvalidArgument("no origin");
+  if (!origin && in.origin() == pb::ORIGIN_UNSPECIFIED) return base::InvalidArgument("no origin");
+  // A newer caller's. It comes again, and meets a newer replica of ours.
+  if (!origin) return base::Unavailable("an origin that is not known yet");
   Submission out;
   out.caller = std::move(caller);
   out.key = in.idempotency_key();

@@ -471,13 +471,16 @@ TEST_CASE_METHOD(IngressFixture, "The internal listener takes mail from our daem
           kAccepted);
     CHECK(verifier.envelope.internal_hop());
     CHECK(Contains(OnlyMessage(alice), "auth=pass smtp.auth=bob@y.example"));
-    // DMARC applies to what users submit, and not to what the queue made itself.
+    // DMARC applies to what users submit, and not to what the queue made itself; what we forward to
+    // another domain of ours was judged when it came, and SPF says nothing any more.
     FailDmarc(&verifier, pb::DmarcResult::DISPOSITION_REJECT);
     CHECK(client
               .SendMessage("bob@y.example", {"alice@y.example"}, kText,
                            " XORIGIN=submission;user:bob@y.example")
               .substr(0, 10) == "550 5.7.26");
     CHECK(client.SendMessage("", {"bob@y.example"}, kText, " XORIGIN=dsn") == kAccepted);
+    CHECK(client.SendMessage("s@y.example", {"bob@y.example"}, kText, " XORIGIN=forward") ==
+          kAccepted);
   }
   SECTION("another daemon") {
     SmtpClient client(internal_endpoint());
