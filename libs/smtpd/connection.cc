@@ -13,7 +13,7 @@ using smtp::MakeReply;
 using smtp::ReplyKind;
 
 // Octets of data that are collected before they are sent on; a read is at most 16 KiB.
-constexpr size_t kFlushAt = 64 * 1024;
+constexpr size_t kFlushAt = 32 * 1024;
 // For the peer to take our last reply and close.
 constexpr absl::Duration kLinger = absl::Seconds(2);
 // A pause is cut into pieces, so that a drain ends it.
@@ -231,7 +231,6 @@ std::string_view Connection::TimedOut() const {
 }
 
 base::Task<bool> Connection::ReadMore() {
-  if (smtp_.in_message()) co_await transaction_->Flush();
   in_ = {};
   rest_ = {};
   input_ = net::Input();  // gives the buffer back while we wait

@@ -38,8 +38,7 @@ class Transaction {
   virtual base::Task<smtp::Reply> AddRecipient(smtp::CheckRcpt rcpt) = 0;
   // 354, or why not: that ends it, too.
   virtual base::Task<smtp::Reply> BeginData() = 0;
-  // Octets of the message, collected; Flush() hands them on. Flush comes when pending() is large
-  // and before the connection waits for more.
+  // Octets of the message, collected; Flush() hands them on. Flush comes when pending() is large.
   virtual void Append(std::string_view bytes) = 0;
   virtual size_t pending() const = 0;
   virtual base::Task<void> Flush() = 0;

@@ -115,7 +115,8 @@ QueueFixture::QueueFixture()
   options.tls.certificate_file = leaves_["tls-policy"].chain_file;
   options.tls.key_file = leaves_["tls-policy"].key_file;
   options.callers = {{"/godwit.tls_policy.v1.TlsPolicy/Resolve", {"delivery-queue"}},
-                     {"/godwit.tls_policy.v1.TlsPolicy/Record", {"delivery-queue"}}};
+                     {"/godwit.tls_policy.v1.TlsPolicy/Record", {"delivery-queue"}},
+                     {"/godwit.tls_policy.v1.TlsPolicy/StoreReport", {"auth-verifier"}}};
   policy_server_ = Must(rpc::Server::Start(std::move(options), {&policy}));
   internal = std::make_unique<TestMx>(TestMx::Options{
       .tls = ServerTls("smtp-ingress", true), .implicit_tls = true, .extensions = [] {

@@ -663,6 +663,21 @@ TEST_CASE_METHOD(IngressFixture, "Behind a PROXY header the client's own address
   }
 }
 
+// 2,000 clients that did so took all places of auth-verifier: everybody else's mail was deferred.
+TEST_CASE_METHOD(IngressFixture, "Who waits within DATA takes no place at auth-verifier",
+                 "[smtp-ingress][component]") {
+  Start();
+  SmtpClient client = Connect();
+  client.Reply();
+  CHECK(client.BeginMessage("s@x.example", {"alice@y.example"}).substr(0, 3) == "354");
+  client.Send("A: b\r\n\r\nthe first line\r\n");
+  absl::SleepFor(absl::Milliseconds(300));
+  CHECK(verifier.begun == 0);
+  CHECK(client.EndMessage("the last\r\n") == kAccepted);
+  CHECK(verifier.begun == 1);
+  CHECK(verifier.data == "A: b\r\n\r\nthe first line\r\nthe last\r\n");
+}
+
 // About a quarter of a MiB of body: it is held, and not staged.
 std::string HeldText() {
   std::string text = "A: b\r\n\r\n";

@@ -327,7 +327,12 @@ base::Task<smtp::Reply> Transaction::BeginData() {
     refusals_.NoteMessage(reply, "memory");
     co_return Answer(std::move(reply));
   }
-  if (unknown_) co_return MakeReply(ReplyKind::kStartMailInput);
+  co_return MakeReply(ReplyKind::kStartMailInput);
+}
+
+// Not before there is much to judge, or all: who says DATA and waits takes no place there.
+base::Task<void> Transaction::StartVerify() {
+  if (verify_ != nullptr) co_return;
   VerifyEnvelope envelope;
   envelope.client = client_.address;
   envelope.helo = client_.greeting_name;
@@ -339,7 +344,6 @@ base::Task<smtp::Reply> Transaction::BeginData() {
   envelope.report_address = report_address_;
   verify_ = services_->verifier->Begin(envelope, id_);
   (void)co_await verify_->Start();  // what went wrong is seen at its end
-  co_return MakeReply(ReplyKind::kStartMailInput);
 }
 
 void Transaction::CountBytes(uint64_t size) {
@@ -366,6 +370,7 @@ base::Task<std::string> Transaction::FeedPending() {
 base::Task<void> Transaction::Flush() {
   if (pending_.empty()) co_return;
   std::string bytes = co_await FeedPending();
+  co_await StartVerify();
   (void)co_await verify_->Send(std::move(bytes));
   pending_memory_.Set(0);
   if (Crowded()) GiveWay();
@@ -426,6 +431,7 @@ base::Task<smtp::Reply> Transaction::Finish(smtp::EndData end) {
     co_return MakeReply(ReplyKind::kRoutingLoop);
   }
   const absl::Duration begin = services_->clock->Monotonic();
+  co_await StartVerify();
   absl::StatusOr<Verdict> verdict = co_await verify_->Finish(std::move(rest));
   services_->metrics->verify_seconds.Observe(
       absl::ToDoubleSeconds(services_->clock->Monotonic() - begin));

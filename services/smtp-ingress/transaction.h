@@ -67,6 +67,7 @@ class Transaction : public smtpd::Transaction {
   void CountBytes(uint64_t size);
   void GiveWay();
   base::Task<std::string> FeedPending();
+  base::Task<void> StartVerify();
   base::Task<smtp::Reply> Finish(smtp::EndData end);
   base::Task<smtp::Reply> Accept(Verdict verdict, Decision decision);
   // `arc`: Verdict's. `confirmed`: who the sender says he is, he is.

@@ -126,7 +126,7 @@ absl::Status Server::StartRpc() {
 absl::Status Server::Reload() { return certificates_.Check(); }
 
 void Server::Drain(absl::Duration grace) {
-  if (reactors_ == nullptr) return;
+  if (std::exchange(drained_, true) || reactors_ == nullptr) return;
   if (front_ != nullptr) front_->Drain(grace);
   if (rpc_ != nullptr) rpc_->Shutdown(absl::ZeroDuration());
   if (exchange_ != nullptr) reactors_->at(0)->RunUntilDone(exchange_->Finish());

@@ -62,6 +62,7 @@ class Server : public runtime::Service {
   std::unique_ptr<outgoing::Sender> sender_;
   std::unique_ptr<smtpd::Front> front_;
   std::unique_ptr<rpc::Server> rpc_;
+  bool drained_ = false;
 };
 
 }  // namespace godwit::submission

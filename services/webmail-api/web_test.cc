@@ -192,7 +192,7 @@ TEST_CASE("Guessing passwords has a bound by network", "[webmail-api][component]
 TEST_CASE("Who waits for his turn takes no place among those that are judged",
           "[webmail-api][component]") {
   WebmailFixture fixture([](Config* config) {
-    config->mutable_login()->set_concurrent_checks(8);  // two of one address
+    config->mutable_login()->set_concurrent_checks(16);  // four of one address
     AllowFailures(config, 2);
   });
   CHECK(LogIn(fixture, "wrong").status == 401);  // one more may be judged at a time

@@ -10,12 +10,12 @@ For each of them:
 
     replies     those that are meant for it, and none that is not
     memory      of every daemon: bounded while it goes on
-    others      a client that means well gets its 250, over a connection of its own each time, within
-                twice the median of the quiet times
+    others      a client that means well gets its 250, over a connection of its own each time; where time is
+                judged (Pace), within twice the median of the quiet times
 
 The attacker is stopped and goes on in turns of a quarter of a second, so that whatever else the machine does
-is in both medians; a pair that fails is measured anew, up to three times. Server, attacker and the others have shares of CPU of their own
-(cpu_groups.py). Without control groups nobody's latency is judged.
+is in both medians; a pair that fails is measured anew, up to three times. Server, attacker and the others
+have shares of CPU of their own (cpu_groups.py). Without control groups nobody's latency is judged.
 """
 
 import contextlib
@@ -49,6 +49,7 @@ PROXY_LISTENER = f"127.0.0.1:{harness.free_port()}"
 
 class Pace:
     """How long it all takes."""
+    judged = False  # whether others may not wait twice as long: only where nothing else runs
     turns = 4
     turn = 0.25
     clients = 4
@@ -181,10 +182,10 @@ class HostileCase(harness.SuiteCase):
         with watching.Watch(pids, 0.1) as watch:
             for _ in range(3):
                 quiet, attacked = (statistics.median(took) for took in self.endure(name, **how))
-                if attacked <= 2 * quiet:
+                if attacked <= 2 * quiet or not self.pace.judged:
                     break
         self.tell(name, quiet, attacked, watch)
-        if self.groups.fixed:
+        if self.groups.fixed and self.pace.judged:
             self.assertLessEqual(attacked, 2 * quiet, "others waited")
         self.assertEqual(self.suite.told["pids"], pids)
         self.assertEqual(watch.ended, set())

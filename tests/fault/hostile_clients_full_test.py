@@ -10,6 +10,7 @@ from hostile_clients_test import Messages, Networks, Reports, Sessions, harness 
 
 
 class Full(hostile.Pace):
+    judged = True
     turns = 40
     clients = 8
     may_take = 128 * hostile.MIB

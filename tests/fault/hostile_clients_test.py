@@ -64,13 +64,13 @@ class Networks(HostileCase):
     """Attackers of one network, whose clients are counted: this machine's own are not."""
 
     def test_2_000_connections_of_one_network(self):
-        """By default 30 of an address, three times as many of a /26, nine times of a /21."""
+        """By default 100 of an address, three times as many of a /26, nine times of a /21."""
         self.attack("slow_commands", {"421 4.7.0", "421 4.4.2"}, clients=self.pace.slow, seconds=6,
                     network="198.51.100.0/24")
         for report in self.reports:
-            self.assertEqual(report["replies"]["220"], 270)
-            self.assertEqual(report["replies"]["421 4.4.2"], 270)
-            self.assertEqual(report["replies"]["421 4.7.0"], self.pace.slow - 270)
+            self.assertEqual(report["replies"]["220"], 900)
+            self.assertEqual(report["replies"]["421 4.4.2"], 900)
+            self.assertEqual(report["replies"]["421 4.7.0"], self.pace.slow - 900)
 
 
 class DnsCounter(socketserver.ThreadingUDPServer):
