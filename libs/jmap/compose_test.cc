@@ -125,7 +125,8 @@ TEST_CASE("A message is attached as it is (RFC 2046 5.2.1)", "[jmap][unit]") {
   // RFC 2045 §6.4: the whole says so, too.
   std::string text = pieces[0].text + "Subject: gr\xc3\xbcn\r\n\r\nbody\r\n" + pieces[2].text;
   const mime::Summary summary = mime::ParseMessage(text);
-  CHECK(mime::SplitHeader(text).FindAll("Content-Transfer-Encoding").size() == 1);
+  const mime::HeaderBlock block = mime::SplitHeader(text);
+  CHECK(block.FindAll("Content-Transfer-Encoding").size() == 1);
   CHECK(summary.root.children.size() == 3);
 }
 

@@ -119,14 +119,14 @@ bool IsBreak(char c) { return c == '\r' || c == '\n' || c == '\0'; }
 
 }  // namespace
 
-const HeaderField* HeaderBlock::Find(std::string_view name) const {
+const HeaderField* HeaderBlock::Find(std::string_view name) const& {
   for (const HeaderField& field : fields) {
     if (base::EqualsIgnoreCase(field.name, name)) return &field;
   }
   return nullptr;
 }
 
-std::vector<const HeaderField*> HeaderBlock::FindAll(std::string_view name) const {
+std::vector<const HeaderField*> HeaderBlock::FindAll(std::string_view name) const& {
   std::vector<const HeaderField*> found;
   for (const HeaderField& field : fields) {
     if (base::EqualsIgnoreCase(field.name, name)) found.push_back(&field);

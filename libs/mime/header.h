@@ -42,9 +42,12 @@ struct HeaderBlock {
   bool truncated = false;  // a limit left fields out; size is right all the same
 
   // The first field of that name (ASCII case ignored), or nullptr.
-  const HeaderField* Find(std::string_view name) const;
+  const HeaderField* Find(std::string_view name) const&;
+  const HeaderField* Find(std::string_view name) const&& =
+      delete;  // it would point to what is gone
   // All of them, in order.
-  std::vector<const HeaderField*> FindAll(std::string_view name) const;
+  std::vector<const HeaderField*> FindAll(std::string_view name) const&;
+  std::vector<const HeaderField*> FindAll(std::string_view name) const&& = delete;
 };
 
 // Splits the header at the front of `text`, up to and including the first empty line, or all of

@@ -75,15 +75,17 @@ std::string MakeCopyPrefix(const smtp::Address& reverse_path, const smtp::Addres
 }
 
 std::vector<std::string> DeliveredTo(std::string_view header) {
+  const mime::HeaderBlock block = SplitAll(header);
   std::vector<std::string> addresses;
-  for (const mime::HeaderField* field : SplitAll(header).FindAll("Delivered-To")) {
+  for (const mime::HeaderField* field : block.FindAll("Delivered-To")) {
     addresses.push_back(mime::Unfold(field->value));
   }
   return addresses;
 }
 
 size_t CountReceived(std::string_view header) {
-  return SplitAll(header).FindAll("Received").size();
+  const mime::HeaderBlock block = SplitAll(header);
+  return block.FindAll("Received").size();
 }
 
 }  // namespace godwit::smtp_ingress
