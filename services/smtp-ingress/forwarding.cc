@@ -49,7 +49,7 @@ std::optional<smtp::Reply> JudgeForward(const Verdict& verdict, const ForwardFac
     return smtp::Reply{
         451, "4.7.0", {"Whether " + evidence.from_domain + " sent this can not be found now"}};
   }
-  // RFC 7372 §3.3: X.7.26 multiple authentication checks failed.
+  // RFC 7372 §3.4: X.7.26 multiple authentication checks failed.
   return smtp::Reply{
       550,
       "5.7.26",
