@@ -342,8 +342,7 @@ base::Task<void> Transaction::StartVerify() {
     report_address_ = report_address_ || services_->report_addresses->Contains(recipient);
   }
   envelope.report_address = report_address_;
-  verify_ = services_->verifier->Begin(envelope, id_);
-  (void)co_await verify_->Start();  // what went wrong is seen at its end
+  verify_ = co_await services_->verifier->Begin(std::move(envelope), id_);
 }
 
 void Transaction::CountBytes(uint64_t size) {

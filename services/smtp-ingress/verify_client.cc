@@ -97,14 +97,8 @@ pb::VerifyRequest FirstRequest(const VerifyEnvelope& envelope, const std::string
 
 class Call : public VerifyCall {
  public:
-  Call(std::unique_ptr<Stream> stream, pb::VerifyRequest first, absl::Duration deadline)
-      : stream_(std::move(stream)), first_(std::move(first)), deadline_(deadline) {}
-
-  base::Task<absl::Status> Start() override {
-    rpc::StepDeadline timer(stream_.get(), deadline_);
-    absl::Status sent = co_await stream_->Write(std::move(first_));
-    co_return sent;
-  }
+  Call(std::unique_ptr<Stream> stream, absl::Duration deadline)
+      : stream_(std::move(stream)), deadline_(deadline) {}
 
   base::Task<absl::Status> Send(std::string bytes) override {
     pb::VerifyRequest request;
@@ -125,7 +119,6 @@ class Call : public VerifyCall {
 
  private:
   std::unique_ptr<Stream> stream_;
-  pb::VerifyRequest first_;
   const absl::Duration deadline_;
 };
 
@@ -134,15 +127,16 @@ class Client : public VerifyClient {
   Client(std::shared_ptr<grpc::Channel> channel, VerifyOptions options)
       : options_(std::move(options)), stub_(pb::AuthVerifier::NewStub(channel)) {}
 
-  std::unique_ptr<VerifyCall> Begin(const VerifyEnvelope& envelope,
-                                    const std::string& trace) override {
+  base::Task<std::unique_ptr<VerifyCall>> Begin(VerifyEnvelope envelope,
+                                                std::string trace) override {
     rpc::CallOptions call;
     call.deadline = options_.receiving + options_.deadline;
-    call.trace = trace;
+    call.trace = std::move(trace);
     auto stream = Stream::Open(
         stub_.get(), &pb::AuthVerifier::StubInterface::async_interface::Verify, std::move(call));
-    return std::make_unique<Call>(std::move(stream), FirstRequest(envelope, options_.authserv_id),
-                                  options_.deadline);
+    pb::VerifyRequest first = FirstRequest(envelope, options_.authserv_id);
+    (void)co_await stream->Write(std::move(first));  // the first of a stream waits for nothing
+    co_return std::make_unique<Call>(std::move(stream), options_.deadline);
   }
 
  private:
@@ -156,7 +150,6 @@ class NoCall : public VerifyCall {
     // RFC 8601 §2.2: "none" is for a server that does no message authentication.
     verdict_.authentication_results = authserv_id + "; none";
   }
-  base::Task<absl::Status> Start() override { co_return absl::OkStatus(); }
   base::Task<absl::Status> Send(std::string) override { co_return absl::OkStatus(); }
   base::Task<absl::StatusOr<Verdict>> Finish(std::string /*bytes*/) override {
     co_return std::move(verdict_);
@@ -169,8 +162,8 @@ class NoCall : public VerifyCall {
 class NoClient : public VerifyClient {
  public:
   explicit NoClient(std::string authserv_id) : authserv_id_(std::move(authserv_id)) {}
-  std::unique_ptr<VerifyCall> Begin(const VerifyEnvelope&, const std::string&) override {
-    return std::make_unique<NoCall>(authserv_id_);
+  base::Task<std::unique_ptr<VerifyCall>> Begin(VerifyEnvelope, std::string) override {
+    co_return std::make_unique<NoCall>(authserv_id_);
   }
 
  private:

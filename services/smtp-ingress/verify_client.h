@@ -1,11 +1,10 @@
 #pragma once
 
-// VerifyClient: asks auth-verifier about a message while it arrives
+// VerifyClient: asks auth-verifier about a message
 // (proto/godwit/auth_verifier/v1). RPC messages end here; the session sees plain structs.
 //
-//   auto call = client->Begin(envelope, trace);
-//   co_await call->Start();                     // the envelope: SPF's DNS begins
-//   call->Send(piece); ...                      // co_await; backpressure
+//   auto call = co_await client->Begin(envelope, trace);  // SPF's DNS begins
+//   co_await call->Send(piece); ...                       // backpressure
 //   absl::StatusOr<Verdict> verdict = co_await call->Finish(last_bytes);
 //
 // A call that is destroyed before Finish() is cancelled: the client of ours is gone.
@@ -55,8 +54,6 @@ struct Verdict {
 class VerifyCall {
  public:
   virtual ~VerifyCall() = default;
-  // Sends the envelope; once, first.
-  virtual base::Task<absl::Status> Start() = 0;
   // The next octets of the message. An error says only that the call is broken; Finish() has why.
   virtual base::Task<absl::Status> Send(std::string bytes) = 0;
   // The last octets, if any, once. Not longer than the deadline of the configuration from here.
@@ -76,9 +73,10 @@ struct VerifyOptions {
 class VerifyClient {
  public:
   virtual ~VerifyClient() = default;
-  // On a reactor's thread; the call belongs to it.
-  virtual std::unique_ptr<VerifyCall> Begin(const VerifyEnvelope& envelope,
-                                            const std::string& trace) = 0;
+  // Sends the envelope; Finish() has what went wrong. On a reactor's thread; the call belongs to
+  // it.
+  virtual base::Task<std::unique_ptr<VerifyCall>> Begin(VerifyEnvelope envelope,
+                                                        std::string trace) = 0;
 
   // InvalidArgument when the certificate files can't be read.
   static absl::StatusOr<std::unique_ptr<VerifyClient>> Create(VerifyOptions options);

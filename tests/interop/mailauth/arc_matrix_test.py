@@ -3,10 +3,8 @@ hops, and every damage to each of these chains. The verdicts are equal, but for 
 """
 
 import itertools
-import os
 import random
 import re
-import tempfile
 import unittest
 
 import dkim
@@ -128,25 +126,16 @@ DIFFERENCES = {
 }
 
 
-class ArcMatrix(unittest.TestCase):
+class ArcMatrix(tool.FolderCase):
     @classmethod
     def setUpClass(cls):
-        folder = tempfile.TemporaryDirectory(prefix="godwit-arc-")
-        cls.addClassCleanup(folder.cleanup)
-        cls.folder = folder.name
+        super().setUpClass()
         # A key for each hop.
         cls.keys = SigningKeys(cls.folder, {f"hop{hop}": 2048 for hop in (*HOPS, 4)})
         cls.records = {f"{name}._domainkey.{DOMAIN}": record for name, record in cls.keys.records.items()}
         cls.zone = cls.write("zone", zone_text(cls.records).encode())
         rng = random.Random(SEED)
         cls.chains = {order: cls.chain(random_message(rng), order) for order in ORDERS}
-
-    @classmethod
-    def write(cls, name, data):
-        path = os.path.join(cls.folder, name)
-        with open(path, "wb") as out:
-            out.write(data)
-        return path
 
     @classmethod
     def chain(cls, message, order):

@@ -9,7 +9,6 @@ import collections
 import itertools
 import os
 import re
-import tempfile
 import unittest
 
 import dkim
@@ -84,12 +83,12 @@ class Crafted:
         return dkim.canonicalization.CanonicalizationPolicy.from_c_value(form.encode())
 
 
-class DkimMatrix(unittest.TestCase):
+class DkimMatrix(tool.FolderCase):
+    parent = "/tmp"  # names of sockets are short
+
     @classmethod
     def setUpClass(cls):
-        folder = tempfile.TemporaryDirectory(prefix="godwit-dkim-", dir="/tmp")  # names of sockets are short
-        cls.addClassCleanup(folder.cleanup)
-        cls.folder = folder.name
+        super().setUpClass()
         cls.keys = SigningKeys(cls.folder, KEYS)
         cls.records = cls.key_records()
         cls.opendkim = opendkim_peer.OpenDkim(
@@ -113,13 +112,6 @@ class DkimMatrix(unittest.TestCase):
                 if text is not None:
                     records[f"{name}-{key}._domainkey.{DOMAIN}"] = text.format(public, kind, other_kind).encode()
         return records
-
-    @classmethod
-    def write(cls, name, data):
-        path = os.path.join(cls.folder, name)
-        with open(path, "wb") as out:
-            out.write(data)
-        return path
 
     def signed_by(self, signer, algorithm, key, form, message=MESSAGE):
         """The message with a signature in front."""

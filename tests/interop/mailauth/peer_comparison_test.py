@@ -47,22 +47,13 @@ def is_fair(message):
     return all(b":" in line or line[:1] in b" \t" for line in head.split(b"\r\n"))
 
 
-class Comparison(unittest.TestCase):
+class Comparison(tool.FolderCase):
     @classmethod
     def setUpClass(cls):
-        folder = tempfile.TemporaryDirectory(prefix="godwit-mailauth-")
-        cls.addClassCleanup(folder.cleanup)
-        cls.folder = folder.name
+        super().setUpClass()
         cls.keys = SigningKeys(cls.folder, {"rsa": 2048, "ed25519": "ed25519"})
         cls.zones = {kind: cls.write(kind + ".zone", zone_text({"s1._domainkey.example.org": record}).encode())
                      for kind, record in cls.keys.records.items()}
-
-    @classmethod
-    def write(cls, name, data):
-        path = os.path.join(cls.folder, name)
-        with open(path, "wb") as f:
-            f.write(data)
-        return path
 
     def dnsfunc(self, kind):
         return lambda name, timeout=5: self.keys.records[kind]

@@ -5,9 +5,7 @@ section of RFC 7208 that decides; an entry that nothing needs any more is a fail
 """
 
 import itertools
-import os
 import re
-import tempfile
 import unittest
 
 import spf
@@ -71,14 +69,11 @@ def difference(record, query):
     return None
 
 
-class SpfZone(unittest.TestCase):
+class SpfZone(tool.FolderCase):
     @classmethod
     def setUpClass(cls):
-        folder = tempfile.TemporaryDirectory(prefix="godwit-spf-")
-        cls.addClassCleanup(folder.cleanup)
-        cls.zone = os.path.join(folder.name, "zone")
-        with open(cls.zone, "w", encoding="utf-8") as out:
-            out.writelines(" ".join(line) + "\n" for line in zone_lines())
+        super().setUpClass()
+        cls.zone = cls.write("zone", "".join(" ".join(line) + "\n" for line in zone_lines()).encode())
         cls.addClassCleanup(setattr, spf, "DNSLookup", spf.DNSLookup)
         spf.DNSLookup = Lookup(zone_lines())
 

@@ -2,6 +2,8 @@
 
 import os
 import subprocess
+import tempfile
+import unittest
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
 # A test of Bazel runs in its runfiles; GODWIT_BIN_ROOT is the bazel-bin of another build.
@@ -22,3 +24,22 @@ def verify(folder, zone, messages):
             out.write(message)
     lines = run("verify", zone, *paths).decode().splitlines()
     return [dict(field.split("=") for field in line.split(" ")) for line in lines]
+
+
+class FolderCase(unittest.TestCase):
+    """Its tests share `folder`."""
+
+    parent = None  # where the folder is made; None: where temporary files are
+
+    @classmethod
+    def setUpClass(cls):
+        folder = tempfile.TemporaryDirectory(prefix="godwit-", dir=cls.parent)
+        cls.addClassCleanup(folder.cleanup)
+        cls.folder = folder.name
+
+    @classmethod
+    def write(cls, name, data):
+        path = os.path.join(cls.folder, name)
+        with open(path, "wb") as out:
+            out.write(data)
+        return path
