@@ -28,9 +28,12 @@ constexpr size_t kMaxComplaints = 1000;
 // be dialled for ever.
 constexpr absl::Duration kIdle = absl::Minutes(10);
 
+// Between two calls to a gateway.
+constexpr absl::Duration kPause = absl::Milliseconds(20);
+
 }  // namespace
 
-// Lives on the executor's thread; coroutines hold it, so that it outlives the sender.
+// Lives on the reactor's thread; coroutines hold it, so that it outlives the sender.
 class HintSender::Core : public std::enable_shared_from_this<HintSender::Core> {
  public:
   explicit Core(HintSenderOptions options) : options_(std::move(options)) {}
@@ -201,6 +204,7 @@ base::Task<void> HintSender::Core::Drain(std::string address) {
       co_return;
     }
     CountSent(count);
+    if (!finishing_) co_await net::Reactor::Current()->Sleep(kPause);
   }
 }
 
@@ -209,14 +213,14 @@ base::Task<void> HintSender::Core::Finish() {
   if (running_ > 0) co_await finished_;
 }
 
-HintSender::HintSender(HintSenderOptions options, base::Executor* executor)
-    : core_(std::make_shared<Core>(std::move(options))), executor_(executor) {}
+HintSender::HintSender(HintSenderOptions options, net::Reactor* reactor)
+    : core_(std::make_shared<Core>(std::move(options))), reactor_(reactor) {}
 
 HintSender::~HintSender() = default;
 
 void HintSender::Send(int64_t account, int64_t modseq, const std::vector<std::string>& watchers) {
   if (modseq == 0 || watchers.empty()) return;
-  executor_->Post(
+  reactor_->Post(
       [core = core_, account, modseq, watchers] { core->Add(account, modseq, watchers); });
 }
 

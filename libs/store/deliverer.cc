@@ -55,7 +55,10 @@ absl::Status Deliverer::Enqueue(std::unique_ptr<Waiting> waiting) {
     if (queue_.size() >= options_.max_waiting) {
       return base::Unavailable("too many deliveries are waiting");
     }
+    queue_bytes_ += Bytes(waiting->delivery);
     queue_.push_back(std::move(waiting));
+    // Two groups of five cost nearly twice as much as one of ten.
+    if (running_ > 0 && !FullGroupWaits()) return absl::OkStatus();
     if (running_ >= options_.max_groups) return absl::OkStatus();
     ++running_;
   }
@@ -65,6 +68,11 @@ absl::Status Deliverer::Enqueue(std::unique_ptr<Waiting> waiting) {
   // Every delivery in the queue has a runner or an answer.
   if (!submitted.ok()) (void)RunGroup(nullptr, submitted);
   return absl::OkStatus();
+}
+
+// The mutex is held.
+bool Deliverer::FullGroupWaits() const {
+  return queue_.size() >= options_.max_group || queue_bytes_ >= options_.max_group_bytes;
 }
 
 // The mutex is held.
@@ -82,7 +90,9 @@ Deliverer::Group Deliverer::TakeFrom(std::deque<std::unique_ptr<Waiting>>* queue
 
 Deliverer::Group Deliverer::TakeGroup() {
   std::lock_guard lock(mutex_);
-  Group group = TakeFrom(&queue_);
+  Group group;
+  if (running_ == 1 || FullGroupWaits()) group = TakeFrom(&queue_);
+  for (const auto& waiting : group) queue_bytes_ -= Bytes(waiting->delivery);
   if (group.empty()) {
     // Still under the lock: what is queued from now on starts a runner of its own. Nothing of this
     // object may be touched after the destructor could have seen it.

@@ -5,12 +5,13 @@
 //   store::Deliverer deliverer(&pool, {});
 //   auto result = co_await deliverer.Deliver(std::move(delivery));
 //
-// A message alone costs a commit; ten in a transaction cost little more. Nothing waits for company:
-// while a group commits, what arrives gathers and is the next one. A group is bounded by count and
-// bytes. When a group fails for a reason that is not the database's absence (a poisonous message),
-// each of it is tried once alone, so that only the poison fails. Unavailable and Unknown are given
-// to all of the group: with Unknown it may have been delivered. What is over quota within a group
-// is tried alone, too: the refused ones before it counted.
+// A message alone costs a commit; ten in a transaction cost little more. Nothing waits for company
+// while nothing commits; while a group commits, what arrives gathers and is the next one. A group
+// is bounded by count and bytes; when as much waits, another is begun beside the first. When a
+// group fails for a reason that is not the database's absence (a poisonous message), each of it is
+// tried once alone, so that only the poison fails. Unavailable and Unknown are given to all of the
+// group: with Unknown it may have been delivered. What is over quota within a group is tried alone,
+// too: the refused ones before it counted.
 //
 // An account may be locked for long, by a client that copies all of its mail or by a stuck session.
 // A group waits for none: what concerns such an account is put aside and tried again, with a brief
@@ -73,6 +74,7 @@ class Deliverer {
 
   absl::Status Enqueue(std::unique_ptr<Waiting> waiting);
   Group TakeFrom(std::deque<std::unique_ptr<Waiting>>* queue);
+  bool FullGroupWaits() const;
   Group TakeGroup();
   Group TakePostponed();
   absl::Status RunGroup(db::Connection* connection, const absl::Status& refused);
@@ -88,6 +90,7 @@ class Deliverer {
   mutable std::mutex mutex_;  // guards everything below
   std::condition_variable idle_;
   std::deque<std::unique_ptr<Waiting>> queue_;
+  size_t queue_bytes_ = 0;
   int running_ = 0;
   // Those whose account was locked, and whether a runner of theirs is under way.
   std::deque<std::unique_ptr<Waiting>> postponed_;

@@ -332,6 +332,14 @@ class RpcService : public pb::AuthVerifier::CallbackService {
         });
   }
 
+  grpc::ServerUnaryReactor* VerifyWhole(grpc::CallbackServerContext* context,
+                                        const pb::VerifyRequest* request,
+                                        pb::VerifyResponse* response) override {
+    return rpc::ServeUnary(context, env_.executors->Next(),
+                           Admit(VerifyAll(request, response, rpc::TraceOf(*context)), &verifying_,
+                                 &env_.metrics->messages));
+  }
+
   grpc::ServerReadReactor<pb::SignRequest>* Sign(grpc::CallbackServerContext* context,
                                                  pb::SignResponse* response) override {
     const Origin origin{rpc::CallerOf(*context), rpc::TraceOf(*context)};
@@ -383,30 +391,68 @@ class RpcService : public pb::AuthVerifier::CallbackService {
     co_return status;
   }
 
+  // A message in work.
+  struct Verification {
+    Verification(const RpcService& service, const pb::Envelope& envelope, base::IpAddress client)
+        : ip(client),
+          report_address(envelope.report_address() && service.env_.intake != nullptr),
+          check(service.env_.resolvers, service.env_.clock, service.options_.check,
+                service.OptionsFor(envelope),
+                {.ip = client, .helo = envelope.helo(), .mail_from = envelope.mail_from()}),
+          report(report_address ? service.env_.intake : nullptr) {}
+    void Feed(std::string_view bytes) {
+      check.Feed(bytes);
+      report.Append(bytes);
+    }
+
+    const base::IpAddress ip;
+    const bool report_address;
+    MessageCheck check;
+    ReportIntake::Collector report;
+  };
+
+  absl::StatusOr<std::unique_ptr<Verification>> BeginVerification(
+      const pb::VerifyRequest& first) const {
+    if (!first.has_envelope()) return base::InvalidArgument("no envelope");
+    const auto ip = base::IpAddress::FromBytes(first.envelope().client_ip());
+    if (!ip) return base::InvalidArgument("client_ip is no address");
+    auto verification = std::make_unique<Verification>(*this, first.envelope(), *ip);
+    verification->Feed(first.data());
+    return verification;
+  }
+
   base::Task<absl::Status> VerifyMessage(VerifyReader* reader, pb::VerifyResponse* response,
                                          std::string trace) {
     std::optional<pb::VerifyRequest> first = co_await reader->Next();
-    if (!first || !first->has_envelope()) co_return base::InvalidArgument("no envelope");
-    const pb::Envelope& envelope = first->envelope();
-    const auto ip = base::IpAddress::FromBytes(envelope.client_ip());
-    if (!ip) co_return base::InvalidArgument("client_ip is no address");
-
-    MessageCheck check(env_.resolvers, env_.clock, options_.check, OptionsFor(envelope),
-                       {.ip = *ip, .helo = envelope.helo(), .mail_from = envelope.mail_from()});
-    ReportIntake::Collector report(envelope.report_address() ? env_.intake : nullptr);
+    if (!first) co_return base::InvalidArgument("no envelope");
+    GODWIT_CO_ASSIGN_OR_RETURN(auto verification, BeginVerification(*first));
+    first.reset();
     while (true) {
       std::optional<pb::VerifyRequest> request = co_await reader->Next();
       if (!request) break;
-      check.Feed(request->data());
-      report.Append(request->data());
+      verification->Feed(request->data());
     }
     if (reader->cancelled()) {
-      co_await check.Abandon();
+      co_await verification->check.Abandon();
       env_.metrics->messages.At({"cancelled"}).Add();
       co_return base::Cancelled("the caller is gone");
     }
+    absl::Status judged = co_await Judge(verification.get(), response, std::move(trace));
+    co_return judged;
+  }
+
+  base::Task<absl::Status> VerifyAll(const pb::VerifyRequest* request, pb::VerifyResponse* response,
+                                     std::string trace) {
+    GODWIT_CO_ASSIGN_OR_RETURN(auto verification, BeginVerification(*request));
+    absl::Status judged = co_await Judge(verification.get(), response, std::move(trace));
+    co_return judged;
+  }
+
+  // After the last byte.
+  base::Task<absl::Status> Judge(Verification* verification, pb::VerifyResponse* response,
+                                 std::string trace) {
     const absl::Duration began = env_.clock->Monotonic();
-    absl::StatusOr<mailauth::Verdict> verdict = co_await check.Finish();
+    absl::StatusOr<mailauth::Verdict> verdict = co_await verification->check.Finish();
     env_.metrics->seconds.Observe(absl::ToDoubleSeconds(env_.clock->Monotonic() - began));
     if (!verdict.ok()) {
       env_.metrics->messages.At({"unavailable"}).Add();
@@ -416,10 +462,11 @@ class RpcService : public pb::AuthVerifier::CallbackService {
     Count(*verdict);
     Fill(*verdict, response);
     if (env_.counter != nullptr && IsReported(*verdict)) {
-      Fill(*verdict, *ip, response->mutable_evaluation());
+      Fill(*verdict, verification->ip, response->mutable_evaluation());
     }
-    if (envelope.report_address() && env_.intake != nullptr) {
-      const absl::Status stored = co_await env_.intake->Store(&report, ProofIn(*verdict), trace);
+    if (verification->report_address) {
+      const absl::Status stored =
+          co_await env_.intake->Store(&verification->report, ProofIn(*verdict), trace);
       CountReport(stored, trace);
       response->mutable_report()->set_stored(stored.ok());
       response->mutable_report()->set_problem(Problem(stored));
@@ -579,6 +626,7 @@ class RpcService : public pb::AuthVerifier::CallbackService {
 
 rpc::Callers Callers() {
   return {{"/godwit.auth_verifier.v1.AuthVerifier/Verify", {"smtp-ingress", "webmail-api"}},
+          {"/godwit.auth_verifier.v1.AuthVerifier/VerifyWhole", {"smtp-ingress", "webmail-api"}},
           {"/godwit.auth_verifier.v1.AuthVerifier/Sign", {"submission", "webmail-api", kSuite}},
           {"/godwit.auth_verifier.v1.AuthVerifier/Seal", {"smtp-ingress", "delivery-queue"}},
           {"/godwit.auth_verifier.v1.AuthVerifier/Record", {"smtp-ingress"}}};

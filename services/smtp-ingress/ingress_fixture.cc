@@ -17,6 +17,14 @@ namespace dq = ::godwit::delivery_queue::v1;
 
 const absl::Time kNow = absl::FromUnixSeconds(1'790'000'000);
 
+base::Task<absl::Status> AnswerMessage(ScriptedVerifier* verifier, std::string data,
+                                       pb::VerifyResponse* out) {
+  verifier->data = std::move(data);
+  if (verifier->hang) co_await verifier->release;
+  *out = verifier->response;
+  co_return verifier->failure;
+}
+
 base::Task<absl::Status> Collect(rpc::RequestReader<pb::VerifyRequest>* reader,
                                  ScriptedVerifier* verifier, pb::VerifyResponse* out) {
   std::string data;
@@ -26,14 +34,19 @@ base::Task<absl::Status> Collect(rpc::RequestReader<pb::VerifyRequest>* reader,
     if (request->has_envelope()) {
       verifier->envelope = request->envelope();
       ++verifier->begun;
-    } else if (verifier->keep) {
-      data += request->data();
     }
+    if (verifier->keep) data += request->data();
   }
-  verifier->data = std::move(data);
-  if (verifier->hang) co_await verifier->release;
-  *out = verifier->response;
-  co_return verifier->failure;
+  absl::Status answered = co_await AnswerMessage(verifier, std::move(data), out);
+  co_return answered;
+}
+
+base::Task<absl::Status> TakeWhole(ScriptedVerifier* verifier, const pb::VerifyRequest* in,
+                                   pb::VerifyResponse* out) {
+  verifier->envelope = in->envelope();
+  ++verifier->begun;
+  absl::Status answered = co_await AnswerMessage(verifier, verifier->keep ? in->data() : "", out);
+  co_return answered;
 }
 
 base::Task<absl::Status> CollectSealed(rpc::RequestReader<pb::SealRequest>* reader,
@@ -90,6 +103,12 @@ grpc::ServerReadReactor<pb::VerifyRequest>* ScriptedVerifier::Verify(
       context, executor_, [this, out](rpc::RequestReader<pb::VerifyRequest>* reader) {
         return Collect(reader, this, out);
       });
+}
+
+grpc::ServerUnaryReactor* ScriptedVerifier::VerifyWhole(grpc::CallbackServerContext* context,
+                                                        const pb::VerifyRequest* in,
+                                                        pb::VerifyResponse* out) {
+  return rpc::ServeUnary(context, executor_, TakeWhole(this, in, out));
 }
 
 grpc::ServerReadReactor<pb::SealRequest>* ScriptedVerifier::Seal(
@@ -163,13 +182,14 @@ IngressFixture::~IngressFixture() {
 }
 
 void IngressFixture::StartVerifier() {
-  verifier_server_ =
-      testing::StartRpcPeer(authority, verifier_leaf_,
-                            {{"/godwit.auth_verifier.v1.AuthVerifier/Verify", {"smtp-ingress"}},
-                             {"/godwit.auth_verifier.v1.AuthVerifier/Record", {"smtp-ingress"}},
-                             {"/godwit.auth_verifier.v1.AuthVerifier/Sign", {}},
-                             {"/godwit.auth_verifier.v1.AuthVerifier/Seal", {"smtp-ingress"}}},
-                            &verifier, verifier_port_);
+  verifier_server_ = testing::StartRpcPeer(
+      authority, verifier_leaf_,
+      {{"/godwit.auth_verifier.v1.AuthVerifier/Verify", {"smtp-ingress"}},
+       {"/godwit.auth_verifier.v1.AuthVerifier/VerifyWhole", {"smtp-ingress"}},
+       {"/godwit.auth_verifier.v1.AuthVerifier/Record", {"smtp-ingress"}},
+       {"/godwit.auth_verifier.v1.AuthVerifier/Sign", {}},
+       {"/godwit.auth_verifier.v1.AuthVerifier/Seal", {"smtp-ingress"}}},
+      &verifier, verifier_port_);
   verifier_port_ = verifier_server_->port();
 }
 
@@ -191,6 +211,9 @@ std::string IngressFixture::BaseConfig() const {
          listener +
          "]\n"
          "internal: {listen: \"127.0.0.1:0\"}\n"
+         "recipient_cache: " +
+         recipient_cache +
+         "\n"
          "rpc: {listen: \"127.0.0.1:0\"}\n"
          "tls:\n"
          "  certificates: [{chain_file: \"" +

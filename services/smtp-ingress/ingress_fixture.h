@@ -42,6 +42,9 @@ class ScriptedVerifier : public auth_verifier::v1::AuthVerifier::CallbackService
 
   grpc::ServerReadReactor<auth_verifier::v1::VerifyRequest>* Verify(
       grpc::CallbackServerContext* context, auth_verifier::v1::VerifyResponse* out) override;
+  grpc::ServerUnaryReactor* VerifyWhole(grpc::CallbackServerContext* context,
+                                        const auth_verifier::v1::VerifyRequest* in,
+                                        auth_verifier::v1::VerifyResponse* out) override;
   grpc::ServerUnaryReactor* Record(grpc::CallbackServerContext* context,
                                    const auth_verifier::v1::RecordRequest* in,
                                    auth_verifier::v1::RecordResponse* out) override;
@@ -148,6 +151,7 @@ class IngressFixture {
   std::unique_ptr<Server> server;
   uint16_t gateway_port = 0;
   std::string verify_deadline = "5s";
+  std::string recipient_cache = "0s";  // tests change the directory between two RCPT
   std::string listener = "{listen: \"127.0.0.1:0\"}";  // of the configuration
 
  private:

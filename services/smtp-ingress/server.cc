@@ -85,6 +85,7 @@ absl::Status Server::Start() {
   services_.notifier = notifier_.get();
   if (config_.has_dns()) services_.resolver = resolver_.get();
   services_.callout = callout_.get();
+  services_.recipients = recipients_.get();
   services_.evaluations = evaluations_.get();
   services_.report_addresses = &report_addresses_;
   GODWIT_RETURN_IF_ERROR(reactors_->at(0)->RunUntilDone(report_addresses_.Refresh(pool_.get())));
@@ -117,6 +118,8 @@ absl::Status Server::OpenPeers() {
   CalloutOptions callout;
   callout.hostname = config_.hostname();
   callout_ = std::make_unique<Callout>(std::move(callout), context_->clock, resolver_.get());
+  recipients_ = std::make_unique<RecipientCache>(runtime::ToDuration(config_.recipient_cache()),
+                                                 context_->clock);
   hint::HintSenderOptions hints;
   hints.tls = runtime::MakeRpcTls(config_.rpc_tls());
   hints.sent = metrics_.hints_sent;

@@ -81,6 +81,7 @@ class Server : public runtime::Service {
   std::unique_ptr<dns::CaresResolver> network_;
   std::unique_ptr<dns::Cache> resolver_;
   std::unique_ptr<Callout> callout_;
+  std::unique_ptr<RecipientCache> recipients_;
   std::unique_ptr<hint::HintSender> hints_;
   std::unique_ptr<smtpd::Front> front_;
   std::unique_ptr<smtpd::Front> internal_front_;

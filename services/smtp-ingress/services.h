@@ -23,6 +23,7 @@
 #include "services/smtp-ingress/metrics.h"
 #include "services/smtp-ingress/notifier.h"
 #include "services/smtp-ingress/recipient.h"
+#include "services/smtp-ingress/recipient_cache.h"
 #include "services/smtp-ingress/report_addresses.h"
 #include "services/smtp-ingress/session_log.h"
 #include "services/smtp-ingress/verify_client.h"
@@ -63,6 +64,7 @@ struct Services {
   outgoing::Sender* sender = nullptr;  // null: nothing goes on to other servers
   const Notifier* notifier = nullptr;  // null: DSN is not offered
   Callout* callout = nullptr;
+  RecipientCache* recipients = nullptr;
   dns::Resolver* resolver = nullptr;  // null: domains of senders are not looked up
   EvaluationSender* evaluations = nullptr;
   const ReportAddresses* report_addresses = nullptr;

@@ -144,8 +144,7 @@ base::Task<smtp::Reply> Transaction::AddRecipient(smtp::CheckRcpt rcpt) {
     if (!ascii) co_return RefuseRecipient(address, MakeReply(ReplyKind::kRelayDenied));
     question.recipient.domain = *std::move(ascii);
   }
-  auto job = [question](db::Connection& connection) { return FindRecipient(connection, question); };
-  absl::StatusOr<Found> found = co_await services_->pool->Run(std::move(job));
+  absl::StatusOr<Found> found = co_await Find(question);
   smtp::Reply reply;
   if (found.ok() && IsRouted(*found, address)) {
     reply = MakeReply(ReplyKind::kRelayDenied);
@@ -162,6 +161,14 @@ base::Task<smtp::Reply> Transaction::AddRecipient(smtp::CheckRcpt rcpt) {
   if (!reply.positive()) co_return RefuseRecipient(address, std::move(reply));
   if (!unknown_) refusals_.NoteRecipient(address, reply);
   co_return reply;
+}
+
+base::Task<absl::StatusOr<Found>> Transaction::Find(Question question) {
+  if (auto known = services_->recipients->Find(question.recipient)) co_return *std::move(known);
+  auto job = [question](db::Connection& connection) { return FindRecipient(connection, question); };
+  absl::StatusOr<Found> found = co_await services_->pool->Run(std::move(job));
+  if (found.ok()) services_->recipients->Add(question.recipient, *found);
+  co_return found;
 }
 
 // What is known now is part of what was found; a reply when nothing is.
@@ -330,9 +337,7 @@ base::Task<smtp::Reply> Transaction::BeginData() {
   co_return MakeReply(ReplyKind::kStartMailInput);
 }
 
-// Not before there is much to judge, or all: who says DATA and waits takes no place there.
-base::Task<void> Transaction::StartVerify() {
-  if (verify_ != nullptr) co_return;
+VerifyEnvelope Transaction::MakeVerifyEnvelope() {
   VerifyEnvelope envelope;
   envelope.client = client_.address;
   envelope.helo = client_.greeting_name;
@@ -342,7 +347,7 @@ base::Task<void> Transaction::StartVerify() {
     report_address_ = report_address_ || services_->report_addresses->Contains(recipient);
   }
   envelope.report_address = report_address_;
-  verify_ = co_await services_->verifier->Begin(std::move(envelope), id_);
+  return envelope;
 }
 
 void Transaction::CountBytes(uint64_t size) {
@@ -369,10 +374,18 @@ base::Task<std::string> Transaction::FeedPending() {
 base::Task<void> Transaction::Flush() {
   if (pending_.empty()) co_return;
   std::string bytes = co_await FeedPending();
-  co_await StartVerify();
+  if (verify_ == nullptr) {
+    // Not before there is much to judge: who says DATA and waits takes no place there.
+    verify_ = co_await services_->verifier->Begin(MakeVerifyEnvelope(), id_);
+  }
   (void)co_await verify_->Send(std::move(bytes));
   pending_memory_.Set(0);
   if (Crowded()) GiveWay();
+}
+
+base::Task<absl::StatusOr<Verdict>> Transaction::Verify(std::string rest) {
+  if (verify_ != nullptr) return verify_->Finish(std::move(rest));
+  return services_->verifier->Verify(MakeVerifyEnvelope(), std::move(rest), id_);
 }
 
 // The client is not cut: it would only begin again at once. It is told at the end of its data.
@@ -430,8 +443,7 @@ base::Task<smtp::Reply> Transaction::Finish(smtp::EndData end) {
     co_return MakeReply(ReplyKind::kRoutingLoop);
   }
   const absl::Duration begin = services_->clock->Monotonic();
-  co_await StartVerify();
-  absl::StatusOr<Verdict> verdict = co_await verify_->Finish(std::move(rest));
+  absl::StatusOr<Verdict> verdict = co_await Verify(std::move(rest));
   services_->metrics->verify_seconds.Observe(
       absl::ToDoubleSeconds(services_->clock->Monotonic() - begin));
   if (!verdict.ok()) co_return Failure("verify", verdict.status());

@@ -67,7 +67,8 @@ class Transaction : public smtpd::Transaction {
   void CountBytes(uint64_t size);
   void GiveWay();
   base::Task<std::string> FeedPending();
-  base::Task<void> StartVerify();
+  VerifyEnvelope MakeVerifyEnvelope();
+  base::Task<absl::StatusOr<Verdict>> Verify(std::string rest);
   base::Task<smtp::Reply> Finish(smtp::EndData end);
   base::Task<smtp::Reply> Accept(Verdict verdict, Decision decision);
   // `arc`: Verdict's. `confirmed`: who the sender says he is, he is.
@@ -79,6 +80,7 @@ class Transaction : public smtpd::Transaction {
   smtp::Reply OnwardFailure(const absl::Status& status);
   base::Task<smtp::Reply> Deliver(HeaderFacts facts, bool junk);
   base::Task<smtp::Reply> JudgeSenderDomain() const;
+  base::Task<absl::StatusOr<Found>> Find(Question question);
   base::Task<smtp::Reply> AskNextHop(Found* found, smtp::Address address);
   // What the look-up of a recipient leads to: the reply, and what is kept of it. `domain`: its own,
   // in A-labels.

@@ -127,6 +127,20 @@ class Client : public VerifyClient {
   Client(std::shared_ptr<grpc::Channel> channel, VerifyOptions options)
       : options_(std::move(options)), stub_(pb::AuthVerifier::NewStub(channel)) {}
 
+  base::Task<absl::StatusOr<Verdict>> Verify(VerifyEnvelope envelope, std::string message,
+                                             std::string trace) override {
+    pb::VerifyRequest request = FirstRequest(envelope, options_.authserv_id);
+    request.set_data(std::move(message));
+    rpc::CallOptions call;
+    call.deadline = options_.deadline;
+    call.trace = std::move(trace);
+    auto response = co_await rpc::Call(
+        stub_.get(), &pb::AuthVerifier::StubInterface::async_interface::VerifyWhole,
+        std::move(request), std::move(call));
+    if (!response.ok()) co_return response.status();
+    co_return FromProto(*response);
+  }
+
   base::Task<std::unique_ptr<VerifyCall>> Begin(VerifyEnvelope envelope,
                                                 std::string trace) override {
     rpc::CallOptions call;
@@ -146,10 +160,7 @@ class Client : public VerifyClient {
 
 class NoCall : public VerifyCall {
  public:
-  explicit NoCall(const std::string& authserv_id) {
-    // RFC 8601 §2.2: "none" is for a server that does no message authentication.
-    verdict_.authentication_results = authserv_id + "; none";
-  }
+  explicit NoCall(Verdict verdict) : verdict_(std::move(verdict)) {}
   base::Task<absl::Status> Send(std::string) override { co_return absl::OkStatus(); }
   base::Task<absl::StatusOr<Verdict>> Finish(std::string /*bytes*/) override {
     co_return std::move(verdict_);
@@ -161,19 +172,25 @@ class NoCall : public VerifyCall {
 
 class NoClient : public VerifyClient {
  public:
-  explicit NoClient(std::string authserv_id) : authserv_id_(std::move(authserv_id)) {}
+  explicit NoClient(const std::string& authserv_id) {
+    // RFC 8601 §2.2: "none" is for a server that does no message authentication.
+    verdict_.authentication_results = authserv_id + "; none";
+  }
+  base::Task<absl::StatusOr<Verdict>> Verify(VerifyEnvelope, std::string, std::string) override {
+    co_return verdict_;
+  }
   base::Task<std::unique_ptr<VerifyCall>> Begin(VerifyEnvelope, std::string) override {
-    co_return std::make_unique<NoCall>(authserv_id_);
+    co_return std::make_unique<NoCall>(verdict_);
   }
 
  private:
-  const std::string authserv_id_;
+  Verdict verdict_;
 };
 
 }  // namespace
 
-std::unique_ptr<VerifyClient> VerifyClient::Off(std::string authserv_id) {
-  return std::make_unique<NoClient>(std::move(authserv_id));
+std::unique_ptr<VerifyClient> VerifyClient::Off(const std::string& authserv_id) {
+  return std::make_unique<NoClient>(authserv_id);
 }
 
 absl::StatusOr<std::unique_ptr<VerifyClient>> VerifyClient::Create(VerifyOptions options) {

@@ -3,6 +3,10 @@
 // VerifyClient: asks auth-verifier about a message
 // (proto/godwit/auth_verifier/v1). RPC messages end here; the session sees plain structs.
 //
+//   absl::StatusOr<Verdict> verdict = co_await client->Verify(envelope, message, trace);
+//
+// or, of one that is large and still comes:
+//
 //   auto call = co_await client->Begin(envelope, trace);  // SPF's DNS begins
 //   co_await call->Send(piece); ...                       // backpressure
 //   absl::StatusOr<Verdict> verdict = co_await call->Finish(last_bytes);
@@ -73,6 +77,9 @@ struct VerifyOptions {
 class VerifyClient {
  public:
   virtual ~VerifyClient() = default;
+  // A message that is there: at most 256 KiB. Not longer than the deadline.
+  virtual base::Task<absl::StatusOr<Verdict>> Verify(VerifyEnvelope envelope, std::string message,
+                                                     std::string trace) = 0;
   // Sends the envelope; Finish() has what went wrong. On a reactor's thread; the call belongs to
   // it.
   virtual base::Task<std::unique_ptr<VerifyCall>> Begin(VerifyEnvelope envelope,
@@ -81,7 +88,7 @@ class VerifyClient {
   // InvalidArgument when the certificate files can't be read.
   static absl::StatusOr<std::unique_ptr<VerifyClient>> Create(VerifyOptions options);
   // Asks nobody: each verdict says that nothing was looked at.
-  static std::unique_ptr<VerifyClient> Off(std::string authserv_id);
+  static std::unique_ptr<VerifyClient> Off(const std::string& authserv_id);
 };
 
 }  // namespace godwit::smtp_ingress
