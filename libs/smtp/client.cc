@@ -7,7 +7,6 @@
 #include "libs/base/encoding.h"
 
 namespace godwit::smtp {
-
 std::string_view ClientStageName(ClientStage stage) {
   switch (stage) {
     case ClientStage::kGreeting: return "greeting";
@@ -34,6 +33,7 @@ ClientStage ClientSession::StageOf(Command command) {
     case Command::kMail: return ClientStage::kMail;
     case Command::kRcpt: return ClientStage::kRcpt;
     case Command::kData: return ClientStage::kData;
+    case Command::kChunk:
     case Command::kMessage:
     case Command::kEmptyMessage: return ClientStage::kMessage;
     case Command::kQuit: return ClientStage::kQuit;
@@ -69,7 +69,7 @@ ClientAction ClientSession::Next(std::string_view* in) {
     if (!output_.empty()) return Flush();
     if (state_ == State::kClosed) return Close{};
     if (start_tls_) return StartTls{};
-    if (!expected_.empty() || !in->empty()) {
+    if (!in->empty() || (!expected_.empty() && !MayGiveMore())) {
       if (!TakeReply(in)) return NeedInput{};
       continue;
     }
@@ -100,7 +100,9 @@ void ClientSession::Begin(ClientMessage message) {
   message_ = std::move(message);
   result_ = {};
   result_.recipients.resize(message_.recipients.size());
-  data_ = {};
+  data_ = DataWriter(/*dots=*/!UsesChunks());
+  chunk_.clear();
+  chunk_refused_ = false;
   next_recipient_ = 0;
   mail_said_ = data_said_ = mail_accepted_ = false;
   if (state_ == State::kClosed) {
@@ -136,7 +138,11 @@ void ClientSession::Quit() {
 void ClientSession::Data(std::string_view chunk) {
   if (state_ == State::kClosed) return;
   GODWIT_CHECK(state_ == State::kData);
-  if (!data_.Write(chunk, &output_)) {
+  // Small pieces go out together.
+  if (!chunk_.empty() && chunk_.size() + chunk.size() > options_.chunk_size) {
+    SayChunk(/*last=*/false);
+  }
+  if (!data_.Write(chunk, UsesChunks() ? &chunk_ : &output_)) {
     Fail(ClientFailure::Kind::kBadMessage, std::nullopt, "bare CR or LF in the message");
   }
 }
@@ -144,12 +150,13 @@ void ClientSession::Data(std::string_view chunk) {
 void ClientSession::EndData() {
   if (state_ == State::kClosed) return;
   GODWIT_CHECK(state_ == State::kData);
-  if (!data_.End(&output_)) {
+  if (!data_.End(UsesChunks() ? &chunk_ : &output_)) {
     Fail(ClientFailure::Kind::kBadMessage, std::nullopt, "bare CR in the message");
     return;
   }
   state_ = State::kEnd;
   result_.dot_sent = true;
+  if (UsesChunks()) return SayChunk(/*last=*/true);
   expected_.push_back({Command::kMessage});
 }
 
@@ -221,6 +228,7 @@ void ClientSession::Handle(const Expected& expected, const Reply& reply, std::st
     case Command::kMail: OnMail(reply); break;
     case Command::kRcpt: OnRcpt(expected.recipient, reply); break;
     case Command::kData: OnDataReply(reply); break;
+    case Command::kChunk: return OnChunk(reply);
     case Command::kMessage:
     case Command::kEmptyMessage: return OnMessage(reply);
     case Command::kQuit: return;
@@ -338,6 +346,15 @@ void ClientSession::OnDataReply(const Reply& reply) {
   Say(Command::kEmptyMessage, ".\r\n");
 }
 
+// RFC 3030 §2: what follows a chunk that is refused is refused, too, and forgotten with RSET.
+void ClientSession::OnChunk(const Reply& reply) {
+  if (!reply.positive()) {
+    Settle(reply, ClientStage::kMessage, false);
+    chunk_refused_ = true;
+  }
+  if (chunk_refused_ && expected_.empty()) FinishTransaction();
+}
+
 void ClientSession::OnMessage(const Reply& reply) {
   mail_accepted_ = false;  // RFC 5321 §4.1.1.4: the transaction is over, whatever the reply
   for (RecipientOutcome& each : result_.recipients) {
@@ -370,7 +387,7 @@ void ClientSession::SayHello(Command command) {
 void ClientSession::Continue() {
   if (state_ != State::kEnvelope || !expected_.empty()) return;
   FillGroup();
-  if (expected_.empty()) FinishTransaction();
+  if (expected_.empty() && state_ == State::kEnvelope) FinishTransaction();
 }
 
 void ClientSession::FillGroup() {
@@ -398,11 +415,31 @@ bool ClientSession::SayNext() {
     ++next_recipient_;
     return true;
   }
+  if (UsesChunks()) {
+    // Nothing is asked for leave: who takes the message has to be known before.
+    if (!expected_.empty() || !AnyAccepted()) return false;
+    state_ = State::kData;
+    last_stage_ = ClientStage::kMessage;
+    return false;
+  }
   // All answers are there, and nobody is left; else DATA goes along with the RCPTs.
   if (expected_.empty() && !AnyAccepted()) return false;
   data_said_ = true;
   Say(Command::kData, "DATA\r\n");
   return false;
+}
+
+void ClientSession::SayChunk(bool last) {
+  output_ += "BDAT " + std::to_string(chunk_.size()) + (last ? " LAST\r\n" : "\r\n");
+  Say(last ? Command::kMessage : Command::kChunk, chunk_);
+  chunk_.clear();
+}
+
+// Whether the driver may go on while replies to chunks are due.
+bool ClientSession::MayGiveMore() const {
+  constexpr size_t kMostWaiting = 4;
+  return state_ == State::kData && features_.pipelining && !chunk_refused_ &&
+         expected_.size() < kMostWaiting;
 }
 
 // --- Ends
@@ -450,7 +487,7 @@ Reply OwnReply(ClientFailure::Kind kind) {
 void ClientSession::Fail(ClientFailure::Kind kind, std::optional<Reply> reply,
                          std::string_view what) {
   const ClientStage where = last_stage_;
-  result_.uncertain = result_.dot_sent && state_ == State::kEnd && !reply;
+  result_.uncertain = result_.dot_sent && state_ == State::kEnd && !reply && AnyAccepted();
   if (state_ == State::kEnvelope || state_ == State::kData || state_ == State::kEnd) {
     Settle(reply ? *reply : OwnReply(kind), where, !reply);
   }

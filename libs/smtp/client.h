@@ -2,8 +2,9 @@
 
 // ClientSession: the client's side of one SMTP connection without the connection (RFC 5321): bytes
 // of the server in, actions out. The mirror of ServerSession. It knows EHLO and HELO, STARTTLS,
-// AUTH PLAIN, pipelining, the order of commands and the meaning of every class of reply; the driver
-// has the socket, the clock and the message. It makes no retry and no second connection.
+// AUTH PLAIN, pipelining, DATA and (where it is offered) BDAT, the order of commands and the
+// meaning of every class of reply; the driver has the socket, the clock and the message. It makes
+// no retry and no second connection.
 //
 //   smtp::ClientSession session({.hostname = "mx1.example.org", .tls = TlsUse::kWhenOffered});
 //   std::string_view in;
@@ -24,15 +25,16 @@
 // Contract: after StartTls the driver calls OnTlsStarted() or OnLost(); after Ready Begin() or
 // Quit(), or it keeps the connection for later: when bytes come meanwhile it calls Next, which says
 // Failed (a server that goes says 421). After GiveData it calls Data() with the next piece of the
-// message, or EndData(), right after the last moment to think better of it: until the final dot is
-// sent nothing is delivered; to give a message up, close the connection. OnLost() may be called at
-// any time. Views in actions are valid until the next call.
+// message, or EndData(), right after the last moment to think better of it: until the final dot or
+// the last chunk is sent nothing is delivered; to give a message up, close the connection. OnLost()
+// may be called at any time. Views in actions are valid until the next call.
 //
 // States:
 //
 //   kGreeting -220-> kHello -250-> [STARTTLS -220-> TLS -> kHello] -> [AUTH -235] -> kReady
 //   kReady --Begin--> kEnvelope (MAIL RCPT.. DATA, in groups) -354-> kData --EndData--> kEnd -->
 //   kReady kReady --Quit--> kQuit -221-> kClosed;   everything --Failed--> kClosed
+//   with CHUNKING kData comes after the replies to RCPT, and each chunk has one of its own
 //
 // With PIPELINING the commands of an envelope go out in groups of at most 4 KiB, whose replies are
 // all taken before the next group: neither side can block the other (RFC 2920 §3.1).
@@ -41,7 +43,9 @@
 // the session: client and server are out of step, and what is read as the answer to the dot may be
 // something else.
 //
-// One thread. Memory: the envelope, one group or one piece of data.
+// With both, at most four chunks wait for their replies (RFC 3030 §4.2).
+//
+// One thread. Memory: the envelope, one group or two pieces of data.
 
 #include <cstdint>
 #include <deque>
@@ -74,6 +78,8 @@ struct ClientOptions {
   // RFC 4954, RFC 4616: AUTH PLAIN when the name is not empty. Only inside TLS.
   std::string user = {};
   base::Secret password = {};
+  // RFC 3030: BDAT with about so many octets where the server offers CHUNKING; 0: always DATA.
+  size_t chunk_size = 64 * 1024;
   ReplyParser::Limits reply = {};
 };
 
@@ -113,8 +119,8 @@ struct RecipientOutcome {
 
 struct TransactionResult {
   std::vector<RecipientOutcome> recipients;  // in the order of ClientMessage::recipients
-  // The final dot went out (as far as we are concerned): when no reply to it came, the message may
-  // or may not be delivered.
+  // The final dot, or the last chunk, went out (as far as we are concerned): when no reply to it
+  // came, the message may or may not be delivered.
   bool dot_sent = false;
   bool uncertain = false;  // the dot was sent, and its reply never came
   // The message can't be given to this server (client_commands.h): another one may take it.
@@ -192,6 +198,7 @@ class ClientSession {
     kMail,
     kRcpt,
     kData,
+    kChunk,
     kMessage,
     kEmptyMessage,
     kQuit,
@@ -214,6 +221,7 @@ class ClientSession {
   void OnMail(const Reply& reply);
   void OnRcpt(size_t recipient, const Reply& reply);
   void OnDataReply(const Reply& reply);
+  void OnChunk(const Reply& reply);
   void OnMessage(const Reply& reply);
 
   void Say(Command command, std::string_view line, size_t recipient = 0);
@@ -224,6 +232,9 @@ class ClientSession {
   void Continue();
   void FillGroup();
   bool SayNext();
+  bool UsesChunks() const { return options_.chunk_size > 0 && features_.chunking; }
+  void SayChunk(bool last);
+  bool MayGiveMore() const;
   void FinishTransaction();
   // Every recipient that is not settled yet.
   void Settle(const Reply& reply, ClientStage stage, bool ours);
@@ -251,6 +262,8 @@ class ClientSession {
   ClientMessage message_;
   TransactionResult result_;
   DataWriter data_;
+  std::string chunk_;           // not said yet
+  bool chunk_refused_ = false;  // and with it the message
   size_t next_recipient_ = 0;
   bool mail_said_ = false;
   bool data_said_ = false;

@@ -13,7 +13,7 @@ bool DataWriter::WriteLine(std::string_view line, std::string* out) {
   const bool has_cr = after_cr_ || cr != std::string_view::npos;
   if (ends && !has_cr) return false;
   // RFC 5321 §4.5.2: a line that begins with a dot gets another one.
-  if (line_start_ && line.starts_with('.')) *out += '.';
+  if (dots_ && line_start_ && line.starts_with('.')) *out += '.';
   *out += line;
   line_start_ = ends;
   after_cr_ = !ends && has_cr;
@@ -35,7 +35,7 @@ bool DataWriter::End(std::string* out) {
   if (after_cr_) return false;
   // RFC 5321 §4.1.1.4: the CRLF before the final dot belongs to the message.
   if (!line_start_) *out += "\r\n";
-  *out += ".\r\n";
+  if (dots_) *out += ".\r\n";
   return true;
 }
 

@@ -24,6 +24,7 @@ constexpr FlagRow kFlags[] = {
     {"SMTPUTF8", &ServerFeatures::smtputf8},
     {"DSN", &ServerFeatures::dsn},
     {"REQUIRETLS", &ServerFeatures::require_tls},
+    {"CHUNKING", &ServerFeatures::chunking},
     {"XORIGIN", &ServerFeatures::origin},
 };
 

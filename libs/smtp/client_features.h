@@ -22,6 +22,7 @@ struct ServerFeatures {
   bool smtputf8 = false;               // RFC 6531
   bool dsn = false;                    // RFC 3461
   bool require_tls = false;            // RFC 8689
+  bool chunking = false;               // RFC 3030: BDAT
   bool origin = false;                 // XORIGIN, see origin.h
   bool takes_size = false;             // RFC 1870: the parameter SIZE
   uint64_t size = 0;                   // §4: the greatest message; 0: not told, or no bound

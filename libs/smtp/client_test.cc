@@ -241,6 +241,142 @@ TEST_CASE("The same for every split of the server's bytes", "[smtp][unit]") {
   CHECK(whole.results.at(0).recipients[0].reply == Reply{250, "2.0.0", {"taken", "as 1"}});
 }
 
+// --- BDAT
+
+constexpr char kChunkEhlo[] = "250-mx.example hello\r\n250-PIPELINING\r\n250 CHUNKING\r\n";
+const ClientOptions kChunks = {.hostname = "us.example", .tls = TlsUse::kNever, .chunk_size = 8};
+
+OutgoingMessage Pieces(std::vector<std::string> recipients, std::string text, size_t piece) {
+  OutgoingMessage message = Message(std::move(recipients), std::move(text));
+  message.chunk = piece;
+  return message;
+}
+
+TEST_CASE("RFC 3030 §2: a small message is one chunk, without dots", "[smtp][unit]") {
+  ClientRunner runner(kPlain, {Pieces({"a", "b"}, ".dot\r\nx", 3)});
+  runner.Feed(kGreeting);
+  runner.TakeSent();
+  runner.Feed(kChunkEhlo);
+  // Nothing asks for leave, so it has to be known who takes the message.
+  CHECK(runner.TakeSent() ==
+        "MAIL FROM:<from@us.example>\r\nRCPT TO:<a@x.example>\r\nRCPT TO:<b@x.example>\r\n");
+  runner.Feed("250 ok\r\n250 ok\r\n");
+  CHECK(runner.TakeSent().empty());
+  runner.Feed("550 no\r\n");
+  CHECK(runner.TakeSent() == "BDAT 9 LAST\r\n.dot\r\nx\r\n");
+  CHECK(runner.session().patience() == 600);
+  runner.Feed("250 2.0.0 taken\r\n");
+  CHECK(runner.TakeSent() == "QUIT\r\n");
+  CHECK(Describe(runner.session().result()) == "delivered refused:550");
+}
+
+TEST_CASE("RFC 3030 §4.2: with PIPELINING four chunks wait for their replies", "[smtp][unit]") {
+  ClientRunner runner(kChunks, {Pieces({"a"}, "11111\r\n22222\r\n33333\r\n44444\r\n55555\r\n", 7)});
+  runner.Feed(kGreeting);
+  runner.Feed(kChunkEhlo);
+  runner.TakeSent();
+  runner.Feed("250 ok\r\n250 ok\r\n");
+  CHECK(runner.TakeSent() ==
+        "BDAT 7\r\n11111\r\nBDAT 7\r\n22222\r\nBDAT 7\r\n33333\r\nBDAT 7\r\n44444\r\n");
+  runner.Feed("250 ok\r\n");
+  CHECK(runner.TakeSent() == "BDAT 7 LAST\r\n55555\r\n");
+  runner.Feed("250 ok\r\n250 ok\r\n250 ok\r\n");
+  CHECK(runner.TakeSent().empty());
+  runner.Feed("250 taken\r\n");
+  CHECK(Describe(runner.session().result()) == "delivered");
+}
+
+TEST_CASE("Without PIPELINING every chunk waits for its reply", "[smtp][unit]") {
+  ClientRunner runner(kChunks, {Pieces({"a"}, "11111\r\n22222\r\n", 7)});
+  runner.Feed(kGreeting);
+  runner.Feed("250-mx.example\r\n250 CHUNKING\r\n");
+  runner.Feed("250 ok\r\n");
+  runner.TakeSent();
+  runner.Feed("250 ok\r\n");
+  CHECK(runner.TakeSent() == "BDAT 7\r\n11111\r\n");
+  runner.Feed("250 ok\r\n");
+  CHECK(runner.TakeSent() == "BDAT 7 LAST\r\n22222\r\n");
+}
+
+TEST_CASE("Every reply to chunks has its meaning", "[smtp][unit]") {
+  const std::string text = "11111\r\n22222\r\n33333\r\n44444\r\n55555\r\n66666\r\n";
+  const Row row = GENERATE(values<Row>({
+      {"the last is refused",
+       "250 x\r\n250 x\r\n250 x\r\n250 x\r\n250 x\r\n554 5.7.1 spam\r\n250 ok\r\n221 bye\r\n",
+       {"READY", "DATA", "DONE refused:554", "READY", "CLOSE"}},
+      {"the first is refused, and what was on its way",
+       "552 big\r\n503 no\r\n503 no\r\n503 no\r\n250 reset\r\n221 bye\r\n",
+       {"READY", "DATA", "DONE refused:552", "READY", "CLOSE"}},
+      {"one on the way is refused for now, those behind it taken",
+       "250 x\r\n451 disk\r\n250 x\r\n250 x\r\n250 x\r\n221 bye\r\n",
+       {"READY", "DATA", "DONE refused:451", "READY", "CLOSE"}},
+      {"one is refused and the last taken: it is no whole message",
+       "250 x\r\n250 x\r\n451 x\r\n250 x\r\n250 x\r\n250 taken\r\n221 bye\r\n",
+       {"READY", "DATA", "DONE refused:451", "READY", "CLOSE"}},
+      {"421 to a chunk", "250 x\r\n421 going\r\n", {"READY", "DATA", "FAILED refused", "CLOSE"}},
+      {"3xx to a chunk", "354 go\r\n", {"READY", "DATA", "FAILED protocol", "CLOSE"}},
+      {"lost before the last reply",
+       "250 x\r\n250 x\r\n250 x\r\n250 x\r\n250 x\r\n",
+       {"READY", "DATA", "FAILED lost", "CLOSE"}},
+  }));
+  CAPTURE(row.name);
+  const std::string wire = kGreeting + (kChunkEhlo + ("250 ok\r\n250 ok\r\n" + row.replies));
+  const auto transcript = Talk(kChunks, {Pieces({"a"}, text, 7)}, wire);
+  CHECK(transcript.actions == row.actions);
+  const bool lost = row.name == "lost before the last reply";
+  CHECK(transcript.results.back().uncertain == lost);
+  std::vector<std::string_view> octets;
+  for (size_t i = 0; i < wire.size(); ++i) octets.push_back(std::string_view(wire).substr(i, 1));
+  const auto cut = RunClient(kChunks, {Pieces({"a"}, text, 7)}, octets);
+  CHECK(cut.sent == transcript.sent);
+  CHECK(cut.actions == transcript.actions);
+}
+
+TEST_CASE("A transaction whose chunk was refused is reset before the next", "[smtp][unit]") {
+  const std::string envelope = "MAIL FROM:<from@us.example>\r\nRCPT TO:<a@x.example>\r\n";
+  const auto transcript =
+      Talk(kChunks, {Pieces({"a"}, "11111\r\n22222\r\n3\r\n", 7), Pieces({"a"}, "4\r\n", 7)},
+           kGreeting + (kChunkEhlo + std::string("250 x\r\n250 x\r\n452 full\r\n503 x\r\n503 x\r\n"
+                                                 "250 x\r\n250 x\r\n250 x\r\n221 bye\r\n")));
+  // The last chunk was on its way: its reply ends the transaction.
+  CHECK(transcript.sent == "EHLO us.example\r\n" + envelope +
+                               "BDAT 7\r\n11111\r\nBDAT 7\r\n22222\r\nBDAT 3 LAST\r\n3\r\n" +
+                               envelope + "BDAT 3 LAST\r\n4\r\nQUIT\r\n");
+  CHECK(Describe(transcript.results.at(0)) == "refused:452");
+  CHECK(Describe(transcript.results.at(1)) == "delivered");
+}
+
+TEST_CASE("Nobody to take the message: no chunk, and RSET", "[smtp][unit]") {
+  const auto transcript =
+      Talk(kChunks, {Message({"a"}), Message({"b"})},
+           kGreeting + (kChunkEhlo + std::string("250 x\r\n550 no\r\n"
+                                                 "250 reset\r\n250 x\r\n250 x\r\n250 taken\r\n")));
+  CHECK(transcript.sent == Commands("\r\nRCPT TO:<a@x.example>\r\nRSET\r\n"
+                                    "MAIL FROM:<from@us.example>\r\nRCPT TO:<b@x.example>\r\n"
+                                    "BDAT 3 LAST\r\na\r\nQUIT\r\n"));
+}
+
+TEST_CASE("An operator may have DATA everywhere", "[smtp][unit]") {
+  ClientOptions options = kPlain;
+  options.chunk_size = 0;
+  const auto transcript =
+      Talk(options, {Message({"a"})},
+           kGreeting + (kChunkEhlo + std::string("250 x\r\n250 x\r\n354 x\r\n250 x\r\n221 x\r\n")));
+  CHECK(transcript.sent.find("BDAT") == std::string::npos);
+  CHECK(Describe(transcript.results.at(0)) == "delivered");
+}
+
+TEST_CASE("A bare CR or LF is in no last chunk", "[smtp][unit]") {
+  const std::string text = GENERATE(as<std::string>(), "a\nb\r\n", "a\rb\r\n", "a\r", "a\r\r\n");
+  const size_t piece = GENERATE(1, 2, 100);
+  const auto transcript =
+      Talk(kChunks, {Pieces({"a"}, text, piece)},
+           kGreeting + (kChunkEhlo + std::string("250 x\r\n250 x\r\n250 x\r\n250 x\r\n")));
+  CHECK(transcript.failures.at(0).kind == ClientFailure::Kind::kBadMessage);
+  CHECK(Describe(transcript.results.back()) == "own:554");
+  CHECK(transcript.sent.find("LAST") == std::string::npos);
+}
+
 // --- TLS and AUTH
 
 TEST_CASE("STARTTLS is used as the policy says", "[smtp][unit]") {

@@ -63,6 +63,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     options.user = "me";
     options.password = godwit::base::Secret("pw");
   }
+  options.chunk_size = (data[0] & 16) != 0 ? 4 : 1000;
   const std::string_view wire(reinterpret_cast<const char*>(data) + 1, size - 1);
 
   const auto replies = godwit::smtp::SplitReplies(wire);

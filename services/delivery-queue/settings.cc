@@ -31,6 +31,7 @@ absl::StatusOr<std::optional<base::IpAddress>> MakeSource(const std::string& tex
 absl::Status SetOutbound(const Config& config, Settings* settings) {
   const Outbound& outbound = config.outbound();
   settings->outbound_port = static_cast<uint16_t>(outbound.port());
+  settings->data_only = outbound.data_only();
   settings->ca_file = outbound.ca_file();
   settings->capture_folder = outbound.capture_folder();
   GODWIT_ASSIGN_OR_RETURN(settings->source_ipv4, MakeSource(outbound.source_ipv4(), true));

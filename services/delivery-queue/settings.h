@@ -30,6 +30,7 @@ struct Settings {
 
   OutboundMode outbound = OutboundMode::kDirect;
   uint16_t outbound_port = 25;
+  bool data_only = false;
   Target smarthost{};
   std::string capture_folder;
   std::string ca_file;  // "" the system's

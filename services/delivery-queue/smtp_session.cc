@@ -172,6 +172,7 @@ base::Task<std::optional<SmtpSession::Problem>> SmtpSession::Open(net::Endpoint 
   smtp::ClientOptions options;
   options.hostname = parts_->settings->hostname;
   options.tls = UseOf(*host_, in_clear);
+  if (parts_->settings->data_only && kind_ != RouteKind::kInternal) options.chunk_size = 0;
   if (options.tls == smtp::TlsUse::kActive) {
     co_await StartTls();
     if (!handshake_error_.empty()) {

@@ -104,6 +104,7 @@ void SubmissionFixture::StartSigner() {
   signer_server_ = testing::StartRpcPeer(authority, signer_leaf_,
                                          {{service + "Sign", {"submission"}},
                                           {service + "Verify", {}},
+                                          {service + "VerifyWhole", {}},
                                           {service + "Seal", {}},
                                           {service + "Record", {}}},
                                          &signer, signer_port_);

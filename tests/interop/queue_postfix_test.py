@@ -4,6 +4,7 @@ comes back as a bounce; what it defers is tried again."""
 import email
 import email.policy
 import os
+import re
 import shutil
 import smtplib
 import ssl
@@ -92,6 +93,16 @@ class QueueDelivers(harness.SuiteCase):
         self.assertIn("\n.\n..dots\nend\n", got)
         self.assertRegex(got, r"using TLSv1\.3")
         self.wait_for(lambda: self.delivered("ben"), 10, "the second recipient")
+
+    def test_a_large_message_arrives_in_chunks(self):
+        before = len(self.delivered("ben"))
+        text = "".join(f".{number}\n" + "x" * 70 + "\n.\n" for number in range(4000))
+        self.submit(self.alice, [f"ben@{FOREIGN}"], harness.message(self.alice, f"ben@{FOREIGN}", "chunks", text))
+        self.wait_for(lambda: len(self.delivered("ben")) > before, 30, self.postfix.log()[-3000:])
+        self.assertIn(text, self.delivered("ben")[-1].decode())
+        # RFC 3030; it counts the commands of a connection at its end, and we keep those for a while.
+        self.wait_for(lambda: re.search(r"disconnect from .* bdat=\d", self.postfix.log()), 60, "BDAT")
+        self.assertNotRegex(self.postfix.log(), r"disconnect from .* data=\d")
 
     def test_an_unknown_user_bounces(self):
         before = len(self.inbox(self.alice))
