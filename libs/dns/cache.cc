@@ -1,6 +1,7 @@
 #include "libs/dns/cache.h"
 
 #include <algorithm>
+#include <iterator>
 #include <utility>
 
 namespace godwit::dns {
@@ -8,6 +9,23 @@ namespace godwit::dns {
 using base::DnsAnswer;
 using base::DnsOutcome;
 using base::DnsQuestion;
+
+namespace {
+
+size_t BytesOf(const DnsQuestion& question, const DnsAnswer& answer) {
+  // The two nodes, and what the allocator adds to each piece.
+  constexpr size_t kNodes = 512;
+  constexpr size_t kPiece = 32;
+  size_t bytes = kNodes + 2 * question.name.size() + answer.canonical_name.size();
+  bytes += answer.error.size() + answer.addresses.size() * sizeof(base::IpAddress);
+  for (const auto& text : answer.texts) bytes += sizeof(text) + kPiece + text.size();
+  for (const auto& mx : answer.mx) bytes += sizeof(mx) + kPiece + mx.exchange.size();
+  for (const auto& srv : answer.srv) bytes += sizeof(srv) + kPiece + srv.target.size();
+  for (const auto& tlsa : answer.tlsa) bytes += sizeof(tlsa) + kPiece + tlsa.data.size();
+  return bytes;
+}
+
+}  // namespace
 
 Cache::Cache(Resolver* next, const base::Clock* clock, CacheOptions options)
     : next_(next), clock_(clock), options_(options) {}
@@ -35,8 +53,7 @@ Cache::Known Cache::Lookup(const DnsQuestion& question) {
       answer.ttl = left;
       return answer;
     }
-    entries_.erase(found->second);
-    index_.erase(found);
+    EraseLocked(found->second);
   }
   const auto [flight, is_first] = in_flight_.try_emplace(question);
   if (is_first) {
@@ -61,16 +78,20 @@ void Cache::Land(const DnsQuestion& question, const DnsAnswer& answer) {
 
 void Cache::StoreLocked(const DnsQuestion& question, const DnsAnswer& answer) {
   if (options_.max_entries == 0) return;
-  if (const auto old = index_.find(question); old != index_.end()) {
-    entries_.erase(old->second);
-    index_.erase(old);
-  }
-  entries_.push_front({question, answer, clock_->Monotonic() + Lifetime(answer)});
+  if (const auto old = index_.find(question); old != index_.end()) EraseLocked(old->second);
+  const size_t bytes = BytesOf(question, answer);
+  entries_.push_front({question, answer, clock_->Monotonic() + Lifetime(answer), bytes});
+  bytes_ += bytes;
   index_[question] = entries_.begin();
-  if (entries_.size() > options_.max_entries) {
-    index_.erase(entries_.back().question);
-    entries_.pop_back();
+  while (entries_.size() > options_.max_entries || bytes_ > options_.max_entries * kMeanBytes) {
+    EraseLocked(std::prev(entries_.end()));
   }
+}
+
+void Cache::EraseLocked(Entries::iterator entry) {
+  bytes_ -= entry->bytes;
+  index_.erase(entry->question);
+  entries_.erase(entry);
 }
 
 absl::Duration Cache::Lifetime(const DnsAnswer& answer) const {
@@ -83,12 +104,14 @@ Cache::Stats Cache::stats() const {
   std::lock_guard lock(mutex_);
   Stats stats = stats_;
   stats.entries = entries_.size();
+  stats.bytes = bytes_;
   return stats;
 }
 
 void Cache::Clear() {
   std::lock_guard lock(mutex_);
   entries_.clear();
+  bytes_ = 0;
   index_.clear();
 }
 

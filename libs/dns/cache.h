@@ -4,7 +4,8 @@
 //
 // Positive and negative answers live for their TTL within bounds (RFC 2308), temporary failures for
 // a few seconds, so that a dead server is not asked by every session. Equal questions in flight are
-// asked once. At most `max_entries` answers, the least recently used one goes first. Any thread.
+// asked once. At most `max_entries` answers of kMeanBytes each in the mean (strangers choose how
+// large they are), the least recently used one goes first. Any thread.
 //
 // An answer from the cache has the TTL that is left.
 
@@ -35,6 +36,8 @@ struct CacheOptions {
 
 class Cache : public Resolver {
  public:
+  static constexpr size_t kMeanBytes = 2048;
+
   // Owns neither.
   Cache(Resolver* next, const base::Clock* clock, CacheOptions options = {});
 
@@ -45,6 +48,7 @@ class Cache : public Resolver {
     uint64_t misses = 0;  // asked of the next resolver
     uint64_t joined = 0;  // waited for an equal question in flight
     size_t entries = 0;
+    size_t bytes = 0;
   };
   Stats stats() const;
   void Clear();
@@ -54,6 +58,7 @@ class Cache : public Resolver {
     base::DnsQuestion question;
     base::DnsAnswer answer;
     absl::Duration expires;  // monotonic
+    size_t bytes;            // of memory, about
   };
   using Waiters = std::vector<base::Completion<base::DnsAnswer>>;
 
@@ -61,6 +66,8 @@ class Cache : public Resolver {
   using Known = std::variant<std::monostate, base::DnsAnswer, base::Completion<base::DnsAnswer>>;
   Known Lookup(const base::DnsQuestion& question);
   void Land(const base::DnsQuestion& question, const base::DnsAnswer& answer);
+  using Entries = std::list<Entry>;
+  void EraseLocked(Entries::iterator entry);
   void StoreLocked(const base::DnsQuestion& question, const base::DnsAnswer& answer);
   absl::Duration Lifetime(const base::DnsAnswer& answer) const;
 
@@ -68,8 +75,9 @@ class Cache : public Resolver {
   const base::Clock* const clock_;
   const CacheOptions options_;
   mutable std::mutex mutex_;
-  std::list<Entry> entries_;  // the most recently used one first
-  std::map<base::DnsQuestion, std::list<Entry>::iterator> index_;
+  Entries entries_;  // the most recently used one first
+  size_t bytes_ = 0;
+  std::map<base::DnsQuestion, Entries::iterator> index_;
   std::map<base::DnsQuestion, Waiters> in_flight_;
   Stats stats_;
 };

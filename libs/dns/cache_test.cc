@@ -103,6 +103,36 @@ base::Task<void> AskInto(Resolver* resolver, int* found) {
   if (answer.found()) ++*found;
 }
 
+TEST_CASE("Large answers push out more than one", "[dns][unit]") {
+  testing::FakeClock clock;
+  testing::FakeResolver next;
+  Cache cache(&next, &clock, {.max_entries = 100});
+  const auto ask = [&](int number, size_t size) {
+    const DnsQuestion question{"t" + std::to_string(number) + ".example", DnsType::kTxt};
+    DnsAnswer answer;
+    answer.outcome = DnsOutcome::kOk;
+    answer.ttl = absl::Hours(1);
+    answer.texts = {std::string(size, 'x')};
+    next.zone().Override(question, answer);
+    CHECK(Ask(&cache, question).texts == answer.texts);
+  };
+  for (int i = 0; i < 100; ++i) ask(i, 100);
+  CHECK(cache.stats().entries == 100);
+  for (int i = 100; i < 120; ++i) {
+    ask(i, 50'000);
+    CHECK(cache.stats().bytes <= 100 * Cache::kMeanBytes);
+  }
+  CHECK(cache.stats().entries < 5);
+  // One that is larger than all may be is not kept at all, and the account is right.
+  ask(200, 300'000);
+  CHECK(cache.stats().entries == 0);
+  CHECK(cache.stats().bytes == 0);
+  ask(201, 100);
+  CHECK(cache.stats().entries == 1);
+  cache.Clear();
+  CHECK(cache.stats().bytes == 0);
+}
+
 TEST_CASE("Equal questions in flight are asked once", "[dns][unit]") {
   testing::FakeClock clock;
   HeldResolver next;

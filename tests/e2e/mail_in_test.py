@@ -5,6 +5,7 @@ import email.policy
 import glob
 import os
 import smtplib
+import socket
 import threading
 
 import harness
@@ -193,6 +194,59 @@ class MailStays(harness.SuiteCase):
         self.suite.stop()
         self.suite.start()
         self.assertEqual([email.message_from_bytes(raw)["Subject"] for raw in self.inbox(self.alice)], ["stays"])
+
+
+
+class SilentDns(harness.SuiteCase):
+    """The name servers of silent.test never answer."""
+
+    records = [
+        "far.test. 60 IN MX 10 mx.far.test.",
+        'far.test. 60 IN TXT "v=spf1 include:silent.test -all"',
+        "strict-far.test. 60 IN MX 10 mx.far.test.",
+        'strict-far.test. 60 IN TXT "v=spf1 include:silent.test -all"',
+        '_dmarc.strict-far.test. 60 IN TXT "v=DMARC1; p=reject"',
+        "near.test. 60 IN MX 10 mx.far.test.",
+        'near.test. 60 IN TXT "v=spf1 ip4:127.0.0.1 -all"',
+    ]
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        silent = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        cls.addClassCleanup(silent.close)
+        silent.bind(("127.0.0.1", 0))
+        unbound = cls.suite.unbound
+        unbound.stop()
+        with open(os.path.join(unbound.folder, "unbound.conf"), "a", encoding="ascii") as out:
+            out.write('server:\n  local-zone: "silent.test." transparent\n'
+                      f'stub-zone:\n  name: "silent.test."\n  stub-addr: 127.0.0.1@{silent.getsockname()[1]}\n')
+        unbound.restart()
+
+    def send_from(self, domain, subject="hello"):
+        """The code that it is answered with."""
+        try:
+            self.send(f"ann@{domain}", [self.alice], harness.message(f"ann@{domain}", self.alice, subject))
+        except (smtplib.SMTPSenderRefused, smtplib.SMTPDataError) as refused:
+            return refused.smtp_code
+        return 250
+
+    def test_nobody_waits_for_another_domains_servers(self):
+        codes = {}
+        slow = [threading.Thread(target=lambda name=name: codes.update({name: self.send_from(name, name)}))
+                for name in ("far.test", "strict-far.test", "silent.test")]
+        for thread in slow:
+            thread.start()
+        for _ in range(5):
+            self.assertEqual(self.send_from("near.test"), 250)
+        self.assertEqual(codes, {}, "the silent servers were not waited for")
+        for thread in slow:
+            thread.join(60)
+        # Whether there is such a sender; whether SPF passes, where nothing depends on it and where a
+        # rejection does: what RFC 7208 calls temperror is a reason to come again only then.
+        self.assertEqual(codes, {"silent.test": 451, "far.test": 250, "strict-far.test": 451})
+        found = [mail for mail in map(email.message_from_bytes, self.inbox(self.alice)) if mail["Subject"] == "far.test"]
+        self.assertIn("spf=temperror", found[0]["Authentication-Results"])
 
 
 if __name__ == "__main__":

@@ -65,6 +65,8 @@ class Soak(hostile.HostileCase):
     # Nobody's latency is judged here: the rest of the machine gets its due.
     shares = {"server": 1024, "others": 512, "attacker": 128}
     records = hostile.HostileCase.records + ['foreign.test. 60 IN TXT "v=spf1 -all"']
+    # Full, and no larger from then on, before the first third is over.
+    settings = {**hostile.HostileCase.settings, "auth-verifier": {"dns": {"cache_entries": 1000}}}
 
     def setUp(self):
         harness.godwitctl("alias", "add", FORWARDED, self.bob, "x@foreign.test", conninfo=self.suite.superuser())
