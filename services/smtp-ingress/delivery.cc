@@ -96,6 +96,8 @@ base::Task<absl::StatusOr<store::DeliveryResult>> MessageDelivery::Commit(
     if (!rest.empty()) staged = co_await Stage(std::move(rest));
     if (!staged.ok()) co_return staged;
   }
+  // The header is there twice, as it came and as it is stored.
+  memory_.Set(message_.memory() + header.size());
   store::Delivery delivery = message_.Finish(std::move(header));
   delivery.staged = staged_;
   delivery.received = services_->clock->Now();
