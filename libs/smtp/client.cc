@@ -7,6 +7,7 @@
 #include "libs/base/encoding.h"
 
 namespace godwit::smtp {
+
 std::string_view ClientStageName(ClientStage stage) {
   switch (stage) {
     case ClientStage::kGreeting: return "greeting";
@@ -138,13 +139,11 @@ void ClientSession::Quit() {
 void ClientSession::Data(std::string_view chunk) {
   if (state_ == State::kClosed) return;
   GODWIT_CHECK(state_ == State::kData);
-  // Small pieces go out together.
-  if (!chunk_.empty() && chunk_.size() + chunk.size() > options_.chunk_size) {
-    SayChunk(/*last=*/false);
-  }
   if (!data_.Write(chunk, UsesChunks() ? &chunk_ : &output_)) {
     Fail(ClientFailure::Kind::kBadMessage, std::nullopt, "bare CR or LF in the message");
+    return;
   }
+  if (UsesChunks() && chunk_.size() >= options_.chunk_size) SayChunk(/*last=*/false);
 }
 
 void ClientSession::EndData() {
@@ -156,6 +155,7 @@ void ClientSession::EndData() {
   }
   state_ = State::kEnd;
   result_.dot_sent = true;
+  result_.chunks = UsesChunks();
   if (UsesChunks()) return SayChunk(/*last=*/true);
   expected_.push_back({Command::kMessage});
 }
@@ -356,7 +356,9 @@ void ClientSession::OnChunk(const Reply& reply) {
 }
 
 void ClientSession::OnMessage(const Reply& reply) {
-  mail_accepted_ = false;  // RFC 5321 §4.1.1.4: the transaction is over, whatever the reply
+  // RFC 5321 §4.1.1.4: the transaction is over, whatever the reply; not so where a chunk before the
+  // last was refused, and the last was on its way.
+  mail_accepted_ = chunk_refused_;
   for (RecipientOutcome& each : result_.recipients) {
     if (!reply.positive() || each.state != RecipientOutcome::State::kAccepted) continue;
     each.state = RecipientOutcome::State::kDelivered;

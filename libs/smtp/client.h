@@ -45,7 +45,7 @@
 //
 // With both, at most four chunks wait for their replies (RFC 3030 §4.2).
 //
-// One thread. Memory: the envelope, one group or two pieces of data.
+// One thread. Memory: the envelope, one group or three pieces of data.
 
 #include <cstdint>
 #include <deque>
@@ -78,8 +78,10 @@ struct ClientOptions {
   // RFC 4954, RFC 4616: AUTH PLAIN when the name is not empty. Only inside TLS.
   std::string user = {};
   base::Secret password = {};
-  // RFC 3030: BDAT with about so many octets where the server offers CHUNKING; 0: always DATA.
-  size_t chunk_size = 64 * 1024;
+  // RFC 3030: BDAT where the server offers CHUNKING. Of a message that is smaller there is one
+  // chunk; of a larger one each goes out when it has so many octets, and the last has fewer, or
+  // none. 0: always DATA.
+  size_t chunk_size = 16 * 1024;
   ReplyParser::Limits reply = {};
 };
 
@@ -122,6 +124,7 @@ struct TransactionResult {
   // The final dot, or the last chunk, went out (as far as we are concerned): when no reply to it
   // came, the message may or may not be delivered.
   bool dot_sent = false;
+  bool chunks = false;     // it went by BDAT, where the last chunk is also the question of DATA
   bool uncertain = false;  // the dot was sent, and its reply never came
   // The message can't be given to this server (client_commands.h): another one may take it.
   bool objection = false;

@@ -244,7 +244,7 @@ TEST_CASE("The same for every split of the server's bytes", "[smtp][unit]") {
 // --- BDAT
 
 constexpr char kChunkEhlo[] = "250-mx.example hello\r\n250-PIPELINING\r\n250 CHUNKING\r\n";
-const ClientOptions kChunks = {.hostname = "us.example", .tls = TlsUse::kNever, .chunk_size = 8};
+const ClientOptions kChunks = {.hostname = "us.example", .tls = TlsUse::kNever, .chunk_size = 7};
 
 OutgoingMessage Pieces(std::vector<std::string> recipients, std::string text, size_t piece) {
   OutgoingMessage message = Message(std::move(recipients), std::move(text));
@@ -279,7 +279,9 @@ TEST_CASE("RFC 3030 §4.2: with PIPELINING four chunks wait for their replies", 
   CHECK(runner.TakeSent() ==
         "BDAT 7\r\n11111\r\nBDAT 7\r\n22222\r\nBDAT 7\r\n33333\r\nBDAT 7\r\n44444\r\n");
   runner.Feed("250 ok\r\n");
-  CHECK(runner.TakeSent() == "BDAT 7 LAST\r\n55555\r\n");
+  CHECK(runner.TakeSent() == "BDAT 7\r\n55555\r\n");
+  runner.Feed("250 ok\r\n");
+  CHECK(runner.TakeSent() == "BDAT 0 LAST\r\n");
   runner.Feed("250 ok\r\n250 ok\r\n250 ok\r\n");
   CHECK(runner.TakeSent().empty());
   runner.Feed("250 taken\r\n");
@@ -295,28 +297,30 @@ TEST_CASE("Without PIPELINING every chunk waits for its reply", "[smtp][unit]") 
   runner.Feed("250 ok\r\n");
   CHECK(runner.TakeSent() == "BDAT 7\r\n11111\r\n");
   runner.Feed("250 ok\r\n");
-  CHECK(runner.TakeSent() == "BDAT 7 LAST\r\n22222\r\n");
+  CHECK(runner.TakeSent() == "BDAT 7\r\n22222\r\n");
+  runner.Feed("250 ok\r\n");
+  CHECK(runner.TakeSent() == "BDAT 0 LAST\r\n");
 }
 
 TEST_CASE("Every reply to chunks has its meaning", "[smtp][unit]") {
   const std::string text = "11111\r\n22222\r\n33333\r\n44444\r\n55555\r\n66666\r\n";
   const Row row = GENERATE(values<Row>({
       {"the last is refused",
-       "250 x\r\n250 x\r\n250 x\r\n250 x\r\n250 x\r\n554 5.7.1 spam\r\n250 ok\r\n221 bye\r\n",
+       "250 x\r\n250 x\r\n250 x\r\n250 x\r\n250 x\r\n250 x\r\n554 5.7.1 spam\r\n221 bye\r\n",
        {"READY", "DATA", "DONE refused:554", "READY", "CLOSE"}},
       {"the first is refused, and what was on its way",
-       "552 big\r\n503 no\r\n503 no\r\n503 no\r\n250 reset\r\n221 bye\r\n",
+       "552 big\r\n503 no\r\n503 no\r\n503 no\r\n221 bye\r\n",
        {"READY", "DATA", "DONE refused:552", "READY", "CLOSE"}},
       {"one on the way is refused for now, those behind it taken",
        "250 x\r\n451 disk\r\n250 x\r\n250 x\r\n250 x\r\n221 bye\r\n",
        {"READY", "DATA", "DONE refused:451", "READY", "CLOSE"}},
       {"one is refused and the last taken: it is no whole message",
-       "250 x\r\n250 x\r\n451 x\r\n250 x\r\n250 x\r\n250 taken\r\n221 bye\r\n",
+       "250 x\r\n250 x\r\n250 x\r\n451 x\r\n250 x\r\n250 x\r\n250 taken\r\n221 bye\r\n",
        {"READY", "DATA", "DONE refused:451", "READY", "CLOSE"}},
       {"421 to a chunk", "250 x\r\n421 going\r\n", {"READY", "DATA", "FAILED refused", "CLOSE"}},
       {"3xx to a chunk", "354 go\r\n", {"READY", "DATA", "FAILED protocol", "CLOSE"}},
       {"lost before the last reply",
-       "250 x\r\n250 x\r\n250 x\r\n250 x\r\n250 x\r\n",
+       "250 x\r\n250 x\r\n250 x\r\n250 x\r\n250 x\r\n250 x\r\n",
        {"READY", "DATA", "FAILED lost", "CLOSE"}},
   }));
   CAPTURE(row.name);
@@ -334,14 +338,14 @@ TEST_CASE("Every reply to chunks has its meaning", "[smtp][unit]") {
 
 TEST_CASE("A transaction whose chunk was refused is reset before the next", "[smtp][unit]") {
   const std::string envelope = "MAIL FROM:<from@us.example>\r\nRCPT TO:<a@x.example>\r\n";
-  const auto transcript =
-      Talk(kChunks, {Pieces({"a"}, "11111\r\n22222\r\n3\r\n", 7), Pieces({"a"}, "4\r\n", 7)},
-           kGreeting + (kChunkEhlo + std::string("250 x\r\n250 x\r\n452 full\r\n503 x\r\n503 x\r\n"
-                                                 "250 x\r\n250 x\r\n250 x\r\n221 bye\r\n")));
-  // The last chunk was on its way: its reply ends the transaction.
+  const auto transcript = Talk(
+      kChunks, {Pieces({"a"}, "11111\r\n22222\r\n3\r\n", 7), Pieces({"a"}, "4\r\n", 7)},
+      kGreeting + (kChunkEhlo + std::string("250 x\r\n250 x\r\n452 full\r\n503 x\r\n503 x\r\n"
+                                            "250 reset\r\n250 x\r\n250 x\r\n250 x\r\n221 x\r\n")));
+  // The last chunk was on its way: nobody knows whether its refusal has ended the transaction.
   CHECK(transcript.sent == "EHLO us.example\r\n" + envelope +
                                "BDAT 7\r\n11111\r\nBDAT 7\r\n22222\r\nBDAT 3 LAST\r\n3\r\n" +
-                               envelope + "BDAT 3 LAST\r\n4\r\nQUIT\r\n");
+                               "RSET\r\n" + envelope + "BDAT 3 LAST\r\n4\r\nQUIT\r\n");
   CHECK(Describe(transcript.results.at(0)) == "refused:452");
   CHECK(Describe(transcript.results.at(1)) == "delivered");
 }

@@ -91,12 +91,14 @@ Deliverer::Group Deliverer::TakeFrom(std::deque<std::unique_ptr<Waiting>>* queue
 Deliverer::Group Deliverer::TakeGroup() {
   std::lock_guard lock(mutex_);
   Group group;
-  if (running_ == 1 || FullGroupWaits()) group = TakeFrom(&queue_);
+  // The other runner takes what is less than a group.
+  if (begun_ == 1 || FullGroupWaits()) group = TakeFrom(&queue_);
   for (const auto& waiting : group) queue_bytes_ -= Bytes(waiting->delivery);
   if (group.empty()) {
     // Still under the lock: what is queued from now on starts a runner of its own. Nothing of this
     // object may be touched after the destructor could have seen it.
     --running_;
+    --begun_;
     idle_.notify_all();
     return group;
   }
@@ -119,6 +121,10 @@ Deliverer::Group Deliverer::TakePostponed() {
 // Runs groups until nothing waits. One job of the pool: others wait for the thread, so it gives it
 // back when the queue is empty, which under load it hardly ever is; then deliveries are the load.
 absl::Status Deliverer::RunGroup(db::Connection* connection, const absl::Status& refused) {
+  {
+    std::lock_guard lock(mutex_);
+    ++begun_;
+  }
   absl::Status last;
   absl::Status reason = refused;
   for (Group group = TakeGroup(); !group.empty(); group = TakeGroup()) {

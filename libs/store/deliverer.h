@@ -91,7 +91,8 @@ class Deliverer {
   std::condition_variable idle_;
   std::deque<std::unique_ptr<Waiting>> queue_;
   size_t queue_bytes_ = 0;
-  int running_ = 0;
+  int running_ = 0;  // runners, those included that wait for a thread
+  int begun_ = 0;
   // Those whose account was locked, and whether a runner of theirs is under way.
   std::deque<std::unique_ptr<Waiting>> postponed_;
   bool retrying_ = false;

@@ -350,6 +350,11 @@ TEST_CASE_METHOD(StoreFixture, "A delivery locks its accounts in the order of th
 
 // --- Deliverer -----------------------------------------------------------------------------------
 
+base::Task<void> CountDelivered(Deliverer* deliverer, Delivery delivery, std::atomic<int>* count) {
+  const auto result = co_await deliverer->Deliver(std::move(delivery));
+  if (result.ok()) ++*count;
+}
+
 base::Task<void> DeliverInto(Deliverer* deliverer, Delivery delivery,
                              absl::StatusOr<DeliveryResult>* out, int* left, base::RunLoop* loop) {
   *out = co_await deliverer->Deliver(std::move(delivery));
@@ -387,6 +392,47 @@ TEST_CASE_METHOD(StoreFixture, "The deliverer groups what waits and loses nothin
   CHECK(stats.deliveries_total == 100);
   CHECK(stats.groups_total <= 20);
   CHECK(stats.failed_groups_total == 0);
+}
+
+TEST_CASE_METHOD(StoreFixture, "A second group begins when it is full", "[store][integration]") {
+  db::Pool pool(database.PoolOptions(3, "godwit_smtp_ingress"));
+  Deliverer deliverer(&pool, {.max_group = 3});
+  auto blocker = database.Connect();
+  MustOk(blocker->Begin());
+  MustOk(blocker->ExecuteScript("LOCK TABLE emails IN ACCESS EXCLUSIVE MODE").status());
+  base::RunLoop loop;
+  std::thread thread([&] { loop.Run(); });
+  std::atomic<int> delivered{0};
+  const auto deliver = [&](int number) {
+    base::SpawnOn(&loop,
+                  CountDelivered(&deliverer, Message(alice, std::to_string(number)), &delivered));
+  };
+  const auto groups = [&](int64_t count) {
+    for (int i = 0; i < 500 && deliverer.Stats().groups_total < count; ++i) {
+      absl::SleepFor(absl::Milliseconds(10));
+    }
+    return deliverer.Stats().groups_total;
+  };
+  deliver(0);
+  REQUIRE(groups(1) == 1);
+  deliver(1);
+  deliver(2);
+  while (deliverer.Stats().waiting < 2) absl::SleepFor(absl::Milliseconds(1));
+  absl::SleepFor(absl::Milliseconds(100));
+  CHECK(deliverer.Stats().groups_total == 1);  // they gather
+  deliver(3);
+  REQUIRE(groups(2) == 2);
+  CHECK(deliverer.Stats().waiting == 0);
+  // The second runner is there still: what comes now waits for either.
+  deliver(4);
+  while (deliverer.Stats().waiting < 1) absl::SleepFor(absl::Milliseconds(1));
+  blocker->Rollback();
+  for (int i = 0; i < 1000 && delivered < 5; ++i) absl::SleepFor(absl::Milliseconds(10));
+  CHECK(delivered == 5);
+  CHECK(deliverer.Stats().groups_total == 3);
+  loop.Stop();
+  thread.join();
+  CHECK(Find("INBOX").total == 5);
 }
 
 TEST_CASE_METHOD(StoreFixture, "A poisonous message fails alone", "[store][integration]") {

@@ -100,7 +100,7 @@ class QueueGroup {
     std::lock_guard lock(mutex_);
     Group group;
     size_t bytes = 0;
-    const bool more = running_ == 1 || FullGroupWaits();
+    const bool more = begun_ == 1 || FullGroupWaits();
     while (more && !queue_.empty() && group.size() < options_.max_group) {
       bytes += queue_.front().bytes;
       if (!group.empty() && bytes > options_.max_group_bytes) break;
@@ -112,6 +112,7 @@ class QueueGroup {
       // Still under the lock: what is queued from now on starts a runner of its own. Nothing of
       // this object may be touched after the destructor could have seen it.
       --running_;
+      --begun_;
       idle_.notify_all();
     }
     return group;
@@ -119,6 +120,10 @@ class QueueGroup {
 
   // Runs groups until nothing waits: one job of the pool.
   absl::Status RunGroups(db::Connection* connection, absl::Status refused) {
+    {
+      std::lock_guard lock(mutex_);
+      ++begun_;
+    }
     absl::Status last;
     for (Group group = Take(); !group.empty(); group = Take()) {
       last = connection == nullptr ? Answer(group, refused) : CommitGroup(*connection, group);
@@ -168,7 +173,8 @@ class QueueGroup {
   std::condition_variable idle_;
   std::deque<Waiting> queue_;
   size_t queue_bytes_ = 0;
-  int running_ = 0;
+  int running_ = 0;  // runners, those included that wait for a thread
+  int begun_ = 0;
 };
 
 }  // namespace godwit::store

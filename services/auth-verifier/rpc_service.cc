@@ -335,9 +335,9 @@ class RpcService : public pb::AuthVerifier::CallbackService {
   grpc::ServerUnaryReactor* VerifyWhole(grpc::CallbackServerContext* context,
                                         const pb::VerifyRequest* request,
                                         pb::VerifyResponse* response) override {
-    return rpc::ServeUnary(context, env_.executors->Next(),
-                           Admit(VerifyAll(request, response, rpc::TraceOf(*context)), &verifying_,
-                                 &env_.metrics->messages));
+    return rpc::ServeUnary(
+        context, env_.executors->Next(),
+        Admit(VerifyAll(context, request, response), &verifying_, &env_.metrics->messages));
   }
 
   grpc::ServerReadReactor<pb::SignRequest>* Sign(grpc::CallbackServerContext* context,
@@ -441,10 +441,15 @@ class RpcService : public pb::AuthVerifier::CallbackService {
     co_return judged;
   }
 
-  base::Task<absl::Status> VerifyAll(const pb::VerifyRequest* request, pb::VerifyResponse* response,
-                                     std::string trace) {
+  base::Task<absl::Status> VerifyAll(const grpc::CallbackServerContext* context,
+                                     const pb::VerifyRequest* request,
+                                     pb::VerifyResponse* response) {
+    if (context->IsCancelled()) {
+      env_.metrics->messages.At({"cancelled"}).Add();
+      co_return base::Cancelled("the caller is gone");
+    }
     GODWIT_CO_ASSIGN_OR_RETURN(auto verification, BeginVerification(*request));
-    absl::Status judged = co_await Judge(verification.get(), response, std::move(trace));
+    absl::Status judged = co_await Judge(verification.get(), response, rpc::TraceOf(*context));
     co_return judged;
   }
 

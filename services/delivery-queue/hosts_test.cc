@@ -170,7 +170,9 @@ TEST_CASE_METHOD(QueueFixture, "The next host is tried when the first can not ta
 
 TEST_CASE_METHOD(QueueFixture, "What a host says for ever, or of the message, is not asked again",
                  "[delivery-queue][integration]") {
-  TestMx first;
+  smtp::ExtensionSet extensions = smtp::ServerOptions().extensions;
+  extensions.Remove(smtp::Extension::kChunking);
+  TestMx first(TestMx::Options{.extensions = extensions});
   TestMx second({.port = first.port(), .host = "127.0.0.2"});
   SECTION("a recipient") {
     first.on_rcpt = [](const std::string&) { return smtp::Reply{550, "5.1.1", {"Nobody"}}; };
@@ -186,6 +188,19 @@ TEST_CASE_METHOD(QueueFixture, "What a host says for ever, or of the message, is
               "IN (SELECT queue_id FROM queue_recipients WHERE attempts = 1)",
               "0"));
   CHECK(second.messages().empty());
+}
+
+// RFC 3030 §2: what says that there is no room now may be the answer to the only chunk.
+TEST_CASE_METHOD(QueueFixture, "The next host is tried when the first refuses a chunk for now",
+                 "[delivery-queue][integration]") {
+  TestMx first;
+  TestMx second({.port = first.port(), .host = "127.0.0.2"});
+  first.on_message = [](const TakenMessage&) { return smtp::Reply{452, "4.3.1", {"Full"}}; };
+  Start(first.port(), "retry: {first: 1h}\n");
+  policy.Answer("x.example", ScriptedPolicy::Hosts({"mx1.x.example", "mx2.x.example"}));
+  Must(Enqueue({}));
+  CHECK(second.WaitFor(1));
+  CHECK(WaitForMessages(0));
 }
 
 TEST_CASE_METHOD(QueueFixture, "Where no host takes it now it is put off once",

@@ -79,6 +79,12 @@ smtp::ClientRecipient RecipientOf(const store::DueRecipient& recipient) {
   return out;
 }
 
+// The server had no more than the envelope to judge by; or may have: BDAT is answered once for
+// both.
+bool Early(const smtp::TransactionResult& result) {
+  return !result.dot_sent || (result.chunks && !result.uncertain);
+}
+
 bool IsAsciiEnvelope(const smtp::ClientMessage& message) {
   return message.reverse_path.is_ascii() &&
          std::all_of(message.recipients.begin(), message.recipients.end(),
@@ -409,7 +415,7 @@ base::Task<JobResult> SmtpSession::Transact(Job* job, smtp::ClientMessage messag
     co_return AllOf(*job, RecipientResult::State::kDeferred, {451, "4.3.0", {given_up_}}, kAtData);
   }
   const smtp::TransactionResult& result = smtp_->result();
-  found_dead_ = stop == Stop::kFailed && delivered_jobs_ > 0 && !result.dot_sent && failure_ &&
+  found_dead_ = stop == Stop::kFailed && delivered_jobs_ > 0 && Early(result) && failure_ &&
                 !late_ &&
                 (failure_->kind == smtp::ClientFailure::Kind::kLost ||
                  (failure_->reply && failure_->reply->code == 421));
@@ -455,7 +461,7 @@ JobResult SmtpSession::Collect(const Job& job) const {
   JobResult result;
   result.uncertain = from.uncertain;
   result.elsewhere =
-      !from.dot_sent &&
+      Early(from) &&
       (from.objection || std::all_of(from.recipients.begin(), from.recipients.end(),
                                      [](const auto& each) { return each.temporary(); }));
   for (size_t i = 0; i < job.recipients.size(); ++i) {

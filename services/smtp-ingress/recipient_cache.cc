@@ -5,15 +5,21 @@
 namespace godwit::smtp_ingress {
 namespace {
 
-// Depends on the recipient alone, and lets mail in.
+constexpr size_t kMostMembers = 16;
+
+bool Takes(const store::LocalRecipient& local) {
+  return !local.disabled && (local.quota_bytes == 0 || local.used_bytes < local.quota_bytes);
+}
+
+// Depends on the recipient alone, lets mail in, and stays the same when another address is made.
 bool MayBeKept(const Found& found) {
   const store::Recipient& recipient = found.recipient;
   const bool here = recipient.kind == store::RecipientKind::kAccount ||
                     recipient.kind == store::RecipientKind::kAlias;
   return here && found.srs == Found::Srs::kNo && recipient.external.empty() &&
-         recipient.refusal.empty() &&
-         std::none_of(recipient.local.begin(), recipient.local.end(),
-                      [](const store::LocalRecipient& local) { return local.disabled; });
+         recipient.refusal.empty() && !recipient.by_catch_all && !recipient.by_tag &&
+         recipient.local.size() <= kMostMembers &&
+         std::all_of(recipient.local.begin(), recipient.local.end(), Takes);
 }
 
 }  // namespace

@@ -2,9 +2,10 @@
 
 // RecipientCache: what the database said a moment ago of recipients here who may have mail, for
 // those who get much of it at once. Everything else is asked for each time: what goes on to other
-// servers, what is refused, and who is not there, so that an address works as soon as it is made.
+// servers, what is refused, mailboxes that are full, large aliases, and who is not there by his own
+// name, so that an address works as soon as it is made.
 //
-// Thread-safe. Bounded by kMost recipients; the oldest go first.
+// Thread-safe. Bounded by kMost recipients of at most 16 accounts; the oldest go first.
 
 #include <deque>
 #include <mutex>

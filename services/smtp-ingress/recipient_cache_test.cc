@@ -57,7 +57,21 @@ TEST_CASE("What is refused, goes on or is not there is asked for each time",
   CHECK_FALSE(kept([](Found* f) { f->recipient.external.push_back({"bob", "x.example"}); }));
   CHECK_FALSE(kept([](Found* f) { f->srs = Found::Srs::kReturn; }));
   CHECK_FALSE(kept([](Found* f) { f->srs = Found::Srs::kExpired; }));
-  CHECK(kept([](Found* f) { f->recipient.kind = RecipientKind::kAlias; }));
+  CHECK_FALSE(kept([](Found* f) { f->recipient.by_tag = true; }));
+  CHECK_FALSE(kept([](Found* f) { f->recipient.by_catch_all = true; }));
+  const auto full = [](Found* f, int64_t used) {
+    f->recipient.local[0].quota_bytes = 100;
+    f->recipient.local[0].used_bytes = used;
+  };
+  CHECK_FALSE(kept([&](Found* f) { full(f, 100); }));
+  const auto alias = [](Found* f, size_t members) {
+    f->recipient.kind = RecipientKind::kAlias;
+    f->recipient.local.resize(members, f->recipient.local[0]);
+  };
+  CHECK_FALSE(kept([&](Found* f) { alias(f, 17); }));
+  CHECK(kept([&](Found* f) { alias(f, 16); }));
+  clock.Advance(absl::Seconds(1));
+  CHECK(kept([&](Found* f) { full(f, 99); }));
 }
 
 TEST_CASE("Nothing is kept for no time, and no more than the bound", "[smtp-ingress][unit]") {
