@@ -430,6 +430,10 @@ class RpcService : public pb::AuthVerifier::CallbackService {
     while (true) {
       std::optional<pb::VerifyRequest> request = co_await reader->Next();
       if (!request) break;
+      if (request->has_envelope()) {
+        co_await verification->check.Abandon();
+        co_return base::InvalidArgument("a second envelope");
+      }
       verification->Feed(request->data());
     }
     if (reader->cancelled()) {

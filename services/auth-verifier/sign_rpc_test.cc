@@ -78,10 +78,22 @@ base::Task<absl::StatusOr<pb::VerifyResponse>> SendToVerify(pb::AuthVerifier::St
   request.mutable_envelope()->set_authserv_id("mx.b.example");
   request.mutable_envelope()->set_report_address(report_address);
   absl::Status sent = co_await stream->Write(request);
+  request.clear_envelope();
   constexpr size_t kPiece = 256 * 1024;
   for (size_t at = 0; sent.ok() && at < message.size(); at += kPiece) {
     request.set_data(message.substr(at, kPiece));
     sent = co_await stream->Write(request);
+  }
+  co_return co_await stream->Finish();
+}
+
+base::Task<absl::StatusOr<pb::VerifyResponse>> SendAll(pb::AuthVerifier::Stub* stub,
+                                                       std::vector<pb::VerifyRequest> requests) {
+  auto stream = rpc::ClientStream<pb::VerifyRequest, pb::VerifyResponse>::Open(
+      stub, &AsyncVerifier::Verify, {.deadline = absl::Seconds(20)});
+  for (const pb::VerifyRequest& request : requests) {
+    absl::Status sent = co_await stream->Write(request);
+    if (!sent.ok()) break;  // Finish() has the reason
   }
   co_return co_await stream->Finish();
 }
@@ -652,6 +664,63 @@ TEST_CASE("Requests that make no sense are refused", "[auth-verifier][integratio
   CHECK(code({Context(world.alice, "alice"), data}) == Code::kInvalidArgument);
   CHECK(world.CodeOf(world.alice, "alice@a.example", {"From: alice@b.example\r\n\r\n"}) ==
         Code::kInvalidArgument);
+}
+
+absl::StatusOr<pb::VerifyResponse> VerifyWhole(World* world, pb::VerifyRequest request,
+                                               const std::string& daemon = "smtp-ingress") {
+  return base::RunBlocking(rpc::Call(world->StubOf(daemon), &AsyncVerifier::VerifyWhole,
+                                     std::move(request), {.deadline = absl::Seconds(20)}));
+}
+
+pb::VerifyRequest EnvelopeAndMessage(const std::string& message) {
+  pb::VerifyRequest request;
+  request.mutable_envelope()->set_client_ip("\x7f\0\0\1", 4);
+  request.mutable_envelope()->set_helo("mx.a.example");
+  request.mutable_envelope()->set_mail_from("alice@a.example");
+  request.mutable_envelope()->set_authserv_id("mx.b.example");
+  request.set_data(message);
+  return request;
+}
+
+TEST_CASE("A message that is there is judged as one that still comes",
+          "[auth-verifier][integration]") {
+  World world;
+  world.AddKey("a.example", "s1");
+  world.AddRecord("a.example", "v=DMARC1; p=reject; rua=mailto:r@a.example");
+  const std::string good = Must(world.Sign(world.alice, "alice@a.example")) + kMessage;
+  for (const std::string& message :
+       {good, good + "more\r\n", std::string(kMessage), std::string()}) {
+    const pb::VerifyResponse whole = Must(VerifyWhole(&world, EnvelopeAndMessage(message)));
+    CHECK(whole.SerializeAsString() == world.Verify(message).SerializeAsString());
+  }
+  CHECK(Must(VerifyWhole(&world, EnvelopeAndMessage(good))).dkim(0).result() == pb::RESULT_PASS);
+  // In one request of the stream, too.
+  const pb::VerifyResponse one =
+      Must(base::RunBlocking(SendAll(world.StubOf("smtp-ingress"), {EnvelopeAndMessage(good)})));
+  CHECK(one.SerializeAsString() == world.Verify(good).SerializeAsString());
+  CHECK(VerifyWhole(&world, EnvelopeAndMessage(good), "submission").status().code() ==
+        Code::kUnauthenticated);
+}
+
+TEST_CASE("What can not be verified is refused", "[auth-verifier][integration]") {
+  World world;
+  const pb::VerifyRequest good = EnvelopeAndMessage(kMessage);
+  pb::VerifyRequest data = good;
+  data.clear_envelope();
+  pb::VerifyRequest nowhere = good;
+  nowhere.mutable_envelope()->set_client_ip("12345");
+  CHECK(VerifyWhole(&world, data).status().code() == Code::kInvalidArgument);
+  CHECK(VerifyWhole(&world, nowhere).status().code() == Code::kInvalidArgument);
+  const auto code = [&](std::vector<pb::VerifyRequest> requests) {
+    return base::RunBlocking(SendAll(world.StubOf("smtp-ingress"), std::move(requests)))
+        .status()
+        .code();
+  };
+  CHECK(code({}) == Code::kInvalidArgument);
+  CHECK(code({data}) == Code::kInvalidArgument);
+  CHECK(code({nowhere}) == Code::kInvalidArgument);
+  CHECK(code({good, data, good}) == Code::kInvalidArgument);
+  CHECK(code({good, data}) == Code::kOk);
 }
 
 TEST_CASE("A change of the keys takes effect with the next message",
