@@ -5,10 +5,12 @@
     for session in sink.sessions: session.wire, session.messages
     sink.close()
 
-It takes everything. The data of DATA ends at CRLF.CRLF only; the octets of a BDAT are counted.
+It takes everything. The data of DATA ends at CRLF.CRLF only; the octets of a BDAT are counted. With `tls`, an
+ssl.SSLContext, it has STARTTLS, and the extensions are told inside of TLS only.
 """
 
 import socketserver
+import ssl
 import threading
 
 
@@ -46,7 +48,10 @@ class Session(socketserver.StreamRequestHandler):
 
     def command(self, verb, line):
         if verb == b"EHLO":
-            self.reply("\r\n".join(["250-sink.test", *(f"250-{name}" for name in self.server.extensions), "250 HELP"]))
+            self.reply("\r\n".join(["250-sink.test", *(f"250-{name}" for name in self.extensions()), "250 HELP"]))
+        elif verb == b"STARTTLS":
+            self.reply("220 2.0.0 Go ahead")
+            self.start_tls()
         elif verb == b"DATA":
             self.reply("354 Go ahead")
             self.keep(self.data())
@@ -55,6 +60,16 @@ class Session(socketserver.StreamRequestHandler):
         else:
             self.envelope += [line] if verb in (b"MAIL", b"RCPT") else []
             self.reply("250 2.0.0 OK")
+
+    def extensions(self):
+        if self.server.tls and not isinstance(self.connection, ssl.SSLSocket):
+            return ["STARTTLS"]
+        return self.server.extensions
+
+    def start_tls(self):
+        self.connection = self.server.tls.wrap_socket(self.connection, server_side=True)
+        self.rfile = self.connection.makefile("rb", self.rbufsize)
+        self.wfile = self.connection.makefile("wb", self.wbufsize)
 
     def data(self):
         text = b""
@@ -85,11 +100,12 @@ class Sink(socketserver.ThreadingTCPServer):
     allow_reuse_address = True
     request_queue_size = 100
 
-    def __init__(self, extensions=()):
-        super().__init__(("127.0.0.1", 0), Session)
+    def __init__(self, extensions=(), endpoint=("127.0.0.1", 0), tls=None):
+        super().__init__(endpoint, Session)
         self.extensions = list(extensions)
+        self.tls = tls
         self.sessions = []
-        self.address = "127.0.0.1:%d" % self.server_address[1]
+        self.address = "%s:%d" % self.server_address
         threading.Thread(target=self.serve_forever, daemon=True).start()
 
     def messages(self):
