@@ -165,18 +165,23 @@ base::Task<absl::Status> ReportIntake::Store(Collector* collector, Proof proof, 
   absl::Status stored = co_await pool_->Run(
       [message = std::move(collector->message_), author = std::move(proof.author), now,
        most = options_.reports_a_day](db::Connection& connection) {
-        absl::Status kept = ReadAndStore(connection, message, author, now, most);
-        // Reading one may take 200 MB, which the allocator would keep for this thread.
-        ::malloc_trim(0);
-        return kept;
+        return ReadAndStore(connection, message, author, now, most);
       });
+  read_some_ = true;
   co_return stored;
 }
 
 base::Task<void> ReportIntake::Run(net::Reactor* reactor) {
-  for (;;) {
-    const bool running = co_await reactor->Sleep(absl::Hours(1));
+  for (int minute = 1;; ++minute) {
+    const bool running = co_await reactor->Sleep(absl::Minutes(1));
     if (!running) co_return;
+    if (read_some_.exchange(false)) {
+      (void)co_await pool_->Run([](db::Connection&) {
+        ::malloc_trim(0);
+        return absl::OkStatus();
+      });
+    }
+    if (minute % 60 != 0) continue;
     const absl::Time oldest = clock_->Now() - options_.keep;
     absl::StatusOr<int64_t> swept = co_await pool_->Run([oldest](db::Connection& connection) {
       return store::SweepReceivedReports(connection, oldest, kSweepBatch);

@@ -71,7 +71,9 @@ class ReportIntake {
   // After the last byte. OK when it is stored, now or before; else why not, for people.
   base::Task<absl::Status> Store(Collector* collector, Proof proof, std::string trace);
 
-  // Removes what is older than `keep`, each hour, until the reactor stops.
+  // Removes what is older than `keep`, each hour, until the reactor stops. Each minute it gives
+  // back the memory that reading took, which may be 200 MB a thread; each time would cost as much
+  // again.
   base::Task<void> Run(net::Reactor* reactor);
 
  private:
@@ -83,6 +85,7 @@ class ReportIntake {
   const base::Clock* const clock_;
   TlsReportClient* const tls_reports_;
   std::atomic<int> collecting_{0};
+  std::atomic<bool> read_some_{false};
 };
 
 }  // namespace godwit::auth_verifier
