@@ -29,6 +29,8 @@ import time
 import unittest
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+# --config=asan: what daemons take of memory says nothing then.
+SANITIZED = "ASAN_OPTIONS" in os.environ
 sys.path.insert(0, os.path.join(ROOT, "tools", "suite"))
 
 import configs  # noqa: E402

@@ -121,7 +121,8 @@ class Messages(HostileCase):
         print(f"  read {len(found)} in {took:.2f} s; imap-gateway MiB {watch.first('imap-gateway') / MIB:.0f}/"
               f"{watch.most('imap-gateway') / MIB:.0f}", file=sys.stderr)
         self.assertLess(took, 10)
-        self.assertLess(watch.most("imap-gateway") - watch.first("imap-gateway"), 64 * MIB)
+        if not harness.SANITIZED:
+            self.assertLess(watch.most("imap-gateway") - watch.first("imap-gateway"), 64 * MIB)
 
     def test_1_000_signatures(self):
         """RFC 6376 §6.1: as many as a verifier likes."""
