@@ -279,11 +279,11 @@ TEST_CASE_METHOD(OnwardFixture, "What goes on is sealed by the domain it came to
   REQUIRE(verifier.seal_contexts.size() == 2);
   CHECK(verifier.seal_contexts[0].domain() == "r.example");
   CHECK(verifier.seal_contexts[1].domain() == "y.example");
-  for (const pb::SealContext& context : verifier.seal_contexts) {
-    CHECK(context.authserv_id() == "mx.y.example");
-    CHECK(context.authentication_results() == "mx.y.example; dmarc=none");
-    CHECK(context.arc().result() == pb::RESULT_PASS);
-    CHECK(context.arc().instances() == 2);
+  for (const pb::SealContext& seal : verifier.seal_contexts) {
+    CHECK(seal.authserv_id() == "mx.y.example");
+    CHECK(seal.authentication_results() == "mx.y.example; dmarc=none");
+    CHECK(seal.arc().result() == pb::RESULT_PASS);
+    CHECK(seal.arc().instances() == 2);
   }
   REQUIRE(queue.taken.size() == 2);
   for (const ScriptedQueue::Taken& taken : queue.taken) {

@@ -134,17 +134,17 @@ TEST_CASE_METHOD(SubmissionFixture,
                  "Failed logins keep out neither who is known, nor by repetition",
                  "[submission][component]") {
   Start("login: {failure_delay: 1ms, failed_logins: {per_minute: 3}}\n");
-  const std::string alice = "AUTH PLAIN " + PlainMessage("alice@y.example", "secret");
+  const std::string right = "AUTH PLAIN " + PlainMessage("alice@y.example", "secret");
   for (int i = 0; i < 6; ++i) {
     CHECK(Connect()->Say("AUTH PLAIN " + PlainMessage("bob@y.example", "old")) == kFailed);
   }
-  CHECK(Connect()->Say(alice).substr(0, 3) == "235");
+  CHECK(Connect()->Say(right).substr(0, 3) == "235");
   for (size_t i = 0; i < 3; ++i) {
     Connect()->Say("AUTH PLAIN " + PlainMessage("bob@y.example", Wrong(i)));
   }
   CHECK(Connect()->Say("AUTH PLAIN " + PlainMessage("bob@y.example", "secret")) ==
         "421 4.7.0 Too many failed logins, try again later");
-  CHECK(Connect()->Say(alice).substr(0, 3) == "235");
+  CHECK(Connect()->Say(right).substr(0, 3) == "235");
 }
 
 // The bound was looked at before the verdict and counted after it: each session had a try.
