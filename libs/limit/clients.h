@@ -26,7 +26,7 @@ namespace godwit::limit {
 struct ClientLimitOptions {
   // Daemons of one name count together.
   std::string name = "smtp";
-  NetworkOptions networks;
+  NetworkOptions networks = {};
   // For the nearest network, see Networks::factor; 0: no limit.
   double connections = 100;  // at the same time
   double connections_per_minute = 1000;
