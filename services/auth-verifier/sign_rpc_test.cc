@@ -55,15 +55,28 @@ pb::SignRequest Context(int64_t account, const std::string& from) {
   return request;
 }
 
-base::Task<absl::StatusOr<pb::SignResponse>> Send(pb::AuthVerifier::Stub* stub,
-                                                  std::vector<pb::SignRequest> requests) {
-  auto stream = rpc::ClientStream<pb::SignRequest, pb::SignResponse>::Open(
-      stub, &AsyncVerifier::Sign, {.deadline = absl::Seconds(20)});
-  for (const pb::SignRequest& request : requests) {
+template <typename Request, typename Response, typename Method>
+base::Task<absl::StatusOr<Response>> SendRequests(pb::AuthVerifier::Stub* stub, Method method,
+                                                  std::vector<Request> requests) {
+  auto stream =
+      rpc::ClientStream<Request, Response>::Open(stub, method, {.deadline = absl::Seconds(20)});
+  for (const Request& request : requests) {
     absl::Status sent = co_await stream->Write(request);
     if (!sent.ok()) break;  // Finish() has the reason
   }
   co_return co_await stream->Finish();
+}
+
+base::Task<absl::StatusOr<pb::SignResponse>> Send(pb::AuthVerifier::Stub* stub,
+                                                  std::vector<pb::SignRequest> requests) {
+  return SendRequests<pb::SignRequest, pb::SignResponse>(stub, &AsyncVerifier::Sign,
+                                                         std::move(requests));
+}
+
+base::Task<absl::StatusOr<pb::VerifyResponse>> SendAll(pb::AuthVerifier::Stub* stub,
+                                                       std::vector<pb::VerifyRequest> requests) {
+  return SendRequests<pb::VerifyRequest, pb::VerifyResponse>(stub, &AsyncVerifier::Verify,
+                                                             std::move(requests));
 }
 
 base::Task<absl::StatusOr<pb::VerifyResponse>> SendToVerify(pb::AuthVerifier::Stub* stub,
@@ -83,17 +96,6 @@ base::Task<absl::StatusOr<pb::VerifyResponse>> SendToVerify(pb::AuthVerifier::St
   for (size_t at = 0; sent.ok() && at < message.size(); at += kPiece) {
     request.set_data(message.substr(at, kPiece));
     sent = co_await stream->Write(request);
-  }
-  co_return co_await stream->Finish();
-}
-
-base::Task<absl::StatusOr<pb::VerifyResponse>> SendAll(pb::AuthVerifier::Stub* stub,
-                                                       std::vector<pb::VerifyRequest> requests) {
-  auto stream = rpc::ClientStream<pb::VerifyRequest, pb::VerifyResponse>::Open(
-      stub, &AsyncVerifier::Verify, {.deadline = absl::Seconds(20)});
-  for (const pb::VerifyRequest& request : requests) {
-    absl::Status sent = co_await stream->Write(request);
-    if (!sent.ok()) break;  // Finish() has the reason
   }
   co_return co_await stream->Finish();
 }
